@@ -1,0 +1,82 @@
+"""Render a run folder as one HTML file that asks for nothing from outside itself."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sixfold.files import replace_bytes
+from sixfold.report import units, view
+from sixfold.report.record import Record
+from sixfold.study.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render_report", "write_report"]
+
+_HERE = Path(__file__).parent
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write report.html into the run folder, whole or not at all, and return its path.
+
+    Raises InputError when the manifest, the panel or the milestones of the run cannot be read.
+    """
+    # A lone surrogate in an input is no valid text: it becomes "?" rather than the end of the report.
+    replace_bytes(folder.report_path, render_report(folder).encode("utf-8", "replace"))
+    return folder.report_path
+
+
+def render_report(folder: RunFolder) -> str:
+    """The report of a run, finished or not, from the files of its folder alone: the same files, the same text.
+
+    Raises InputError when the manifest, the panel or the milestones of the run cannot be read.
+    """
+    from markupsafe import Markup
+
+    from sixfold.report import charts, figures
+    from sixfold.study.meter import Part
+
+    record = Record.read(folder)
+    design = record.manifest.get("design")
+    verdicts = record.verdicts
+    return _templates().get_template("template.html").render(
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704
+        record=record,
+        manifest=record.manifest,
+        problem=design.get("problem", "") if isinstance(design, dict) else "",
+        when=view.when(record),
+        notices=view.notices(record),
+        headline=view.headline(record),
+        passed=sum(verdict.passed for verdict in verdicts),
+        questions=view.questions(record),
+        slots=view.slots(record),
+        workload=view.workload(record),
+        steps=view.steps(record),
+        parts=[(part.value, charts.swatch(part)) for part in Part],
+        scaling=figures.scaling_figure(record),
+        time=figures.time_figure(record),
+        cost=figures.cost_figure(record),
+        breaks=(breaks := view.breaks(record)),
+        summary=view.summary(record, breaks),
+        lines=view.lines(record),
+        groups=view.reproducibility(record),
+    ).lstrip()  # fmt: skip
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("byte_count", "dollars", "number", "percent", "quantity", "seconds", "tie", "times"):
+        environment.filters[name] = getattr(units, name)
+    return environment

@@ -1,0 +1,116 @@
+"""Step one of a build: every record of a split becomes a document or a reason, journaled one by one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+from sixfold.errors import ConfigError
+from sixfold.files import replace_json
+from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
+from sixfold.systems.rag.clean.cleaner import Cleaner, CleanerConfig
+from sixfold.systems.rag.clean.killable import KillableCleaner
+from sixfold.systems.rag.clean.presets import PRESETS
+from sixfold.systems.rag.journal import Journal
+from sixfold.systems.rag.known_items import leading_sentence, strip_known_items
+from sixfold.systems.rag.records import Document, Dropped, RawRecord
+from sixfold.systems.rag.records_arrow import documents_to_table, dropped_to_table, write_part
+from sixfold.systems.rag.sources import Split, read_split
+
+__all__ = ["CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class CleanJob:
+    """One split to clean. `killable` guards each page with a child process that can be ended."""
+
+    build: Path
+    part: int
+    split: Split
+    settings: BuildSettings
+    killable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """What became of a split."""
+
+    part: int
+    kept: int
+    dropped: int
+    text_bytes: int  # of the documents
+    rework: int  # records begun more than once
+
+
+class _Cleans(Protocol):
+    def clean(self, raw: RawRecord) -> Document | Dropped: ...
+
+
+def clean_split(job: CleanJob) -> CleanReport:
+    """Clean one split, going on behind the last record that its journal has an outcome for."""
+    folder = BuildFolder(job.build)
+    cleaner = _cleaner(job.settings, job.killable)
+    with Journal(folder.journal(job.part)) as journal:
+        for item in read_split(job.split, after_offset=journal.last_position):
+            position = job.split.position(item.source)
+            journal.begin(position)
+            journal.finish(position, cleaner.clean(item) if isinstance(item, RawRecord) else item)
+        outcomes = list(journal.outcomes())
+        kept = [outcome for outcome in outcomes if isinstance(outcome, Document)]
+        dropped = [outcome for outcome in outcomes if isinstance(outcome, Dropped)]
+        if job.settings.strip_known_items:
+            kept = _strip(kept, folder.known_items(job.part))
+        write_part(dropped_to_table(dropped, [url_order(d.url) for d in dropped]), folder.dropped(job.part))
+        table = documents_to_table(kept, [url_order(d.url) for d in kept])
+        write_part(table, folder.documents(job.part))
+        report = CleanReport(
+            part=job.part,
+            kept=len(kept),
+            dropped=len(dropped),
+            text_bytes=sum(len(document.text.encode()) for document in kept),
+            rework=journal.rework,
+        )
+    replace_json(folder.clean_report(job.part), asdict(report))  # last: says that the part is whole
+    journal.path.unlink()
+    return report
+
+
+def url_order(url: str) -> int:
+    """Where a document stands among all: shorter URLs first, then by a hash.
+
+    Of several equal pages the first is kept. The order does not depend on when a page was crawled, or by whom.
+    """
+    digest = int.from_bytes(blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return (min(len(url), 2_047) << 52) | (digest >> 12)
+
+
+def cleaner_config(settings: BuildSettings) -> CleanerConfig:
+    """The cleaner that a build's settings ask for; ConfigError for a preset that does not exist."""
+    if settings.preset not in PRESETS:
+        raise ConfigError(f"no preset {settings.preset!r}; there are {', '.join(PRESETS)}")
+    languages = None if settings.languages is None else frozenset(settings.languages)
+    return CleanerConfig(filters=PRESETS[settings.preset], languages=languages)
+
+
+@lru_cache(maxsize=2)
+def _cleaner(settings: BuildSettings, killable: bool) -> _Cleans:
+    """Loaded once a process: the language model and, if asked for, the child that can be killed."""
+    config = cleaner_config(settings)
+    if not killable:
+        return Cleaner(config)
+    return KillableCleaner(config, deadline_s=settings.page_deadline_s).__enter__()
+
+
+def _strip(documents: list[Document], path: Path) -> list[Document]:
+    """Take each page's leading sentence out of its text, and keep it beside: the evaluation asks for it."""
+    asked = {d.url: sentence for d in documents if (sentence := leading_sentence(d.text)) is not None}
+    replace_json(path, asked)
+    return [
+        replace(document, text=strip_known_items(document.text, [asked[document.url]]))
+        if document.url in asked
+        else document
+        for document in documents
+    ]

@@ -1,0 +1,147 @@
+"""`sixfold rag ...`: operate the text build for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sixfold.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Web-scale text: crawl, clean, deduplicate, index, embed, retrieve.")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", help="The index; without it, that of the newest run of the rag study.")
+]
+
+
+@app.command()
+def site(
+    packages: Annotated[str | None, typer.Option(help="Only these top-level packages, by commas.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pages.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the slow and the broken pages.")] = 0,
+) -> None:
+    """Serve the embedded web on loopback addresses: the documentation of the installed Python, a host a package."""
+    from sixfold.systems.rag.site import serve
+
+    serve(packages=packages.split(",") if packages else None, limit=limit, port=port, seed=seed)
+
+
+@app.command()
+def crawl(
+    seeds: Annotated[list[str], typer.Argument(help="URLs to begin with.")],
+    out: Annotated[Path, typer.Option(help="Folder for the WARC files and the crawl's journal.")],
+    workers: Annotated[int, typer.Option(min=0, help="Ray actors; 0 crawls in this process.")] = 2,
+    pages: Annotated[int, typer.Option(min=1, help="At most this many pages.")] = 10_000,
+    depth: Annotated[int, typer.Option(min=0, help="At most this many links from a seed.")] = 16,
+    delay: Annotated[float, typer.Option(min=0.0, help="Seconds between two requests to one host.")] = 1.0,
+    any_host: Annotated[bool, typer.Option("--any-host", help="Follow links to hosts that no seed names.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Crawl politely into WARC files; run again to go on where it stopped."""
+    from sixfold.systems.rag.operate import run_crawl
+
+    summary = run_crawl(seeds, out, workers=workers, pages=pages, depth=depth, delay_s=delay, any_host=any_host)
+    print(json.dumps(summary) if as_json else _lines(summary))
+
+
+@app.command()
+def build(
+    inputs: Annotated[list[str], typer.Argument(help="WARC, WET, JSONL files or globs; folders of HTML, text, Markdown.")],
+    out: Annotated[Path, typer.Option(help="The index: made, resumed, or added to.")],
+    workers: Annotated[int, typer.Option(min=0, help="Ray actors; 0 builds in this process.")] = 2,
+    capacity: Annotated[str, typer.Option(help="What one shard may hold, such as 512MB.")] = "1GB",
+    preset: Annotated[str, typer.Option(help="Quality rules: web or documentation.")] = "web",
+    languages: Annotated[str, typer.Option(help="Languages to keep, by commas; 'all' keeps every one.")] = "en",
+    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Build an index, or add to it; killed at any moment, the same command goes on with the next record."""
+    from sixfold.systems.rag.operate import run_build
+
+    summary = run_build(
+        inputs,
+        out,
+        workers=workers,
+        capacity_bytes=parse_bytes(capacity),
+        preset=preset,
+        languages=None if languages == "all" else tuple(languages.split(",")),
+        address=address,
+    )
+    print(json.dumps(summary) if as_json else _lines(summary))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="In words.")],
+    index: IndexOption = None,
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="How many passages.")] = 5,
+    language: Annotated[str | None, typer.Option(help="Only passages in this language.")] = None,
+    host: Annotated[str | None, typer.Option(help="Only passages of this host.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print the passages that answer a question best, each with its source."""
+    from sixfold.systems.rag.operate import print_passages, run_ask
+
+    answer = run_ask(question, index, k=k, language=language, host=host)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        print_passages(answer)
+
+
+@app.command()
+def why(url: Annotated[str, typer.Argument()], index: IndexOption = None, as_json: JsonFlag = False) -> None:
+    """Say what became of a URL: kept, or dropped, by which rule, with the value that was measured."""
+    from sixfold.systems.rag.operate import run_why
+
+    records = run_why(url, index)
+    if as_json:
+        print(json.dumps({"url": url, "records": records}))
+        return
+    for record in records:
+        print(_lines(record))
+
+
+@app.command()
+def trace(chunk_id: Annotated[str, typer.Argument()], index: IndexOption = None, as_json: JsonFlag = False) -> None:
+    """Follow a passage back to its document, its characters in the clean text, and its record in the input."""
+    from sixfold.systems.rag.operate import run_trace
+
+    record = run_trace(chunk_id, index)
+    print(json.dumps(record) if as_json else _lines(record))
+
+
+@app.command("eval")
+def evaluate(
+    collection: Annotated[Path, typer.Option(help="A folder in BEIR, TREC or SMART form.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Score lexical, vector and fused retrieval on a test collection, with bootstrap intervals."""
+    from sixfold.systems.rag.evaluate import run_eval
+
+    run_eval(collection, json=as_json)
+
+
+def parse_bytes(text: str) -> int:
+    """'512MB' -> 512_000_000; kB, MB, GB, TB are powers of 1000 and KiB... of 1024."""
+    units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    try:
+        size = int(float(digits) * units[text[len(digits) :].strip().lower()])
+    except (ValueError, KeyError):
+        raise ConfigError(f"{text!r} is not a size such as 512MB or 1GiB") from None
+    if size < 1:
+        raise ConfigError(f"a size must be positive, got {text!r}")
+    return size
+
+
+def _lines(record: object) -> str:
+    if not isinstance(record, dict):
+        return str(record)
+    width = max(len(str(key)) for key in record)
+    return "\n".join(f"{str(key).replace('_', ' '):<{width}}  {value}" for key, value in record.items())

@@ -1,0 +1,425 @@
+"""The embedded web: the documentation of the installed Python as many hosts that link each other.
+
+One virtual host is one loopback address, so no resolver is needed (docs/decisions/0007-crawl.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sixfold.errors import ConfigError, InputError, PrerequisiteError
+from sixfold.files import read_json, replace_bytes, replace_json
+from sixfold.systems.rag.site_faults import PORT_MARK, Answer, add_faults, page_html
+from sixfold.systems.rag.site_render import module_names, package_versions, render_modules
+
+__all__ = ["HUB_ADDRESS", "SITE_SCOPE", "SiteServer", "render_site", "serve", "site_truth"]
+
+HUB_ADDRESS = "127.0.0.2"
+SITE_SCOPE = "127.0.0.0/8"  # the scope that keeps a crawl on the embedded web
+_FORMAT = 3  # of the stored site: raise it when what is rendered changes
+_MAX_REQUEST_BYTES = 16_384
+_REASONS = {200: "OK", 301: "Moved Permanently", 302: "Found", 404: "Not Found", 500: "Internal Server Error"}
+
+
+def render_site(
+    cache_dir: Path,
+    packages: Sequence[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    progress: bool = False,
+    processes: int | None = None,
+) -> Path:
+    """Render the site once and return its folder (`site.json`, `truth.json`, `pages.bin`).
+
+    The folder is named after the versions of everything shown, so an upgrade renders again. `limit` bounds
+    the number of module pages: whole packages in an order drawn from `seed`. ConfigError when nothing is left.
+    """
+    modules = _chosen(module_names(packages), limit, seed)
+    if not modules:
+        raise ConfigError(f"no installed package among {list(packages or [])}: expected import names like 'json'")
+    key = json.dumps([_FORMAT, package_versions(modules), modules, seed], sort_keys=True).encode()
+    folder = cache_dir / f"site-{blake2b(key, digest_size=8).hexdigest()}"
+    if (folder / "site.json").exists():
+        return folder
+    rendered = _render(modules, processes or os.cpu_count() or 1, progress)
+    addresses = _addresses(modules)
+    pages = {page.module: page.html_zlib for page in rendered if page.html_zlib}
+    failed = {page.module: page.error for page in rendered if page.error}
+    _store(folder, _assemble(modules, pages, addresses), addresses, failed, seed)
+    return folder
+
+
+def _chosen(modules: dict[str, list[str]], limit: int | None, seed: int) -> dict[str, list[str]]:
+    if limit is None:
+        return modules
+    order = sorted(modules)
+    random.Random(seed).shuffle(order)
+    kept: dict[str, list[str]] = {}
+    for name in order:
+        room = limit - sum(len(names) for names in kept.values())
+        if room > 0:
+            kept[name] = modules[name][:room]
+    return dict(sorted(kept.items()))
+
+
+def _addresses(names: Sequence[str] | dict[str, list[str]]) -> dict[str, str]:
+    """Host name -> address in 127.0/16, from a hash of the name: it stays when other packages come and go."""
+    taken = {HUB_ADDRESS}
+    addresses: dict[str, str] = {}
+    for name in sorted(names):
+        number = int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
+        while (address := f"127.0.{1 + number // 254 % 254}.{1 + number % 254}") in taken:
+            number += 1
+        taken.add(address)
+        addresses[name] = address
+    return addresses
+
+
+def _render(modules: dict[str, list[str]], processes: int, progress: bool) -> list[Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = sum(len(names) for names in modules.values())
+    with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+        task = bar.add_task("rendering the embedded site", total=total)
+        return render_modules(modules, processes=processes, on_page=lambda _: bar.advance(task))
+
+
+def _assemble(
+    modules: dict[str, list[str]], pages: dict[str, bytes], addresses: dict[str, str]
+) -> dict[str, dict[str, Answer]]:
+    link = re.compile(rb'<a href="([\w.]+)\.html(#[^"]*)?">(.*?)</a>', re.S)
+    hosts: dict[str, dict[str, Answer]] = {}
+    for name, names in modules.items():
+
+        def rewrite(match: re.Match[bytes], here: str = name) -> bytes:
+            target, fragment, text = match[1].decode(), match[2] or b"", match[3]
+            top = target.partition(".")[0]
+            if target not in pages:
+                return text  # not on this site
+            base = "" if top == here else f"http://{addresses[top]}:{PORT_MARK}/pydoc/"
+            return b'<a href="%s%s.html%s">%s</a>' % (base.encode(), target.encode(), fragment, text)
+
+        host = {}
+        for module in names:
+            if module in pages:
+                html = zlib.decompress(pages[module]).replace(b'<a href=".">', b'<a href="/">')
+                host[f"/pydoc/{module}.html"] = Answer(link.sub(rewrite, html))
+        if host:
+            hosts[name] = host
+    return hosts
+
+
+def _store(
+    folder: Path,
+    hosts: dict[str, dict[str, Answer]],
+    addresses: dict[str, str],
+    failed: dict[str, str | None],
+    seed: int,
+) -> None:
+    faults = add_faults(hosts, addresses, seed)
+    for name, host in hosts.items():
+        odd = sorted({path for kind in faults.values() for where, path in kind if where == name})
+        paths = [*sorted(p for p in host if p.startswith("/pydoc/")), *(p for p in odd if "pydoc" not in p)]
+        items = "\n".join(f'<li><a href="{p}">{p.rpartition("/")[2]}</a></li>' for p in paths)
+        host["/"] = Answer(page_html(f"{name}: index of pages", f"<ul>\n{items}\n</ul>"))
+    items = "\n".join(
+        f'<li><a href="http://{addresses[n]}:{PORT_MARK}/">{n}</a></li>' for n in sorted(hosts)
+    )
+    everything = {addresses[name]: host for name, host in hosts.items()}
+    everything[HUB_ADDRESS] = {"/": Answer(page_html("hub: every host of this web", f"<ul>\n{items}\n</ul>"))}
+
+    forbidden = {(addresses[n], p) for n, p in faults.get("disallowed", [])}
+    rows, blob, expected = [], bytearray(), []
+    for address in sorted(everything):
+        for path, answer in sorted(everything[address].items()):
+            packed = zlib.compress(answer.body, 6)
+            meta = {k: v for k, v in asdict(answer).items() if k != "body"}
+            rows.append([address, path, len(blob), len(packed), meta])
+            blob += packed
+            readable = answer.content_type.startswith("text/") and answer.declared_bytes is None
+            if answer.status == 200 and readable and path != "/robots.txt" and (address, path) not in forbidden:
+                expected.append(f"http://{address}:{PORT_MARK}{path}")
+    truth = {
+        "seed": seed,
+        "hub": f"http://{HUB_ADDRESS}:{PORT_MARK}/",
+        "hosts": {addresses[n]: n for n in sorted(hosts)},
+        "pages": sorted(expected),
+        "faults": {
+            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found] for kind, found in sorted(faults.items())
+        },
+        "not_rendered": failed,
+    }
+    replace_bytes(folder / "pages.bin", bytes(blob))
+    replace_json(folder / "truth.json", truth)
+    # Last, on one line a row: its presence says that the site is complete.
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    replace_bytes(folder / "site.json", f"[\n{lines}\n]\n".encode())
+
+
+def site_truth(folder: Path, port: int) -> dict[str, Any]:
+    """What a correct crawl of the site served at `port` finds: `pages`, and `faults` by kind."""
+    text = json.dumps(read_json(folder / "truth.json")).replace(PORT_MARK, str(port))
+    truth: dict[str, Any] = json.loads(text)
+    return truth
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    message: bytes
+    delay_s: float
+    close: bool
+
+
+def _load(folder: Path, port: int) -> dict[str, dict[str, _Ready]]:
+    try:
+        blob = memoryview((folder / "pages.bin").read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read it: {error.strerror}", path=folder / "pages.bin") from None
+    hosts: dict[str, dict[str, _Ready]] = {}
+    mark, number = PORT_MARK.encode(), str(port).encode()
+    for address, path, offset, size, meta in read_json(folder / "site.json"):
+        body = zlib.decompress(blob[offset : offset + size])
+        if meta["content_type"].startswith("text/html"):
+            body = body.replace(mark, number)
+        location = meta["location"] and meta["location"].replace(PORT_MARK, str(port))
+        message = _message(meta["status"], meta["content_type"], body, location, meta["declared_bytes"])
+        ready = _Ready(message, meta["delay_s"], meta["declared_bytes"] is not None)
+        hosts.setdefault(address, {})[path] = ready
+    return hosts
+
+
+def _message(
+    status: int, content_type: str, body: bytes, location: str | None = None, declared: int | None = None
+) -> bytes:
+    head = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\nContent-Type: {content_type}\r\n"
+    if location is not None:
+        head += f"Location: {location}\r\n"
+    return f"{head}Content-Length: {len(body) if declared is None else declared}\r\n\r\n".encode() + body
+
+
+_MISSING = _Ready(_message(404, "text/html; charset=utf-8", page_html("not found", "")), 0.0, False)
+_REFUSED = _Ready(_message(400, "text/plain", b"only GET\n"), 0.0, True)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. Answers are whole messages made at start: a request costs a lookup and a write."""
+
+    def __init__(self, hosts: dict[str, dict[str, _Ready]], log: list[tuple[float, str, str]] | None) -> None:
+        self._hosts, self._log = hosts, log
+        self._buffer = b""
+        self._waiting: list[bytes] = []  # requests behind a slow one
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._address = transport.get_extra_info("sockname")[0]
+        self._host = self._hosts.get(self._address, {})
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+        *requests, self._buffer = data.split(b"\r\n\r\n")
+        if len(self._buffer) > _MAX_REQUEST_BYTES:
+            self._send(_REFUSED)
+            return
+        self._waiting += requests
+        self._answer()
+
+    def _answer(self) -> None:
+        while self._waiting and self._timer is None:
+            request = self._waiting.pop(0)
+            words = request.split(b" ", 2)
+            if words[0] != b"GET" or len(words) < 3:
+                self._send(_REFUSED)
+                return
+            path = words[1].decode("latin-1")
+            if self._log is not None:
+                self._log.append((time.time(), self._address, path))
+            ready = self._host.get(path)
+            if ready is None:
+                ready = _trap(path) if path.startswith("/private/trap/") else _MISSING
+            if ready.delay_s:
+                self._timer = asyncio.get_running_loop().call_later(ready.delay_s, self._late, ready)
+                return
+            self._send(ready)
+
+    def _late(self, ready: _Ready) -> None:
+        self._timer = None
+        self._send(ready)
+        self._answer()
+
+    def _send(self, ready: _Ready) -> None:
+        self._transport.write(ready.message)
+        if ready.close:
+            self._waiting.clear()
+            self._transport.close()
+
+
+def _trap(path: str) -> _Ready:
+    """A page of an endless chain behind a Disallow: only a crawler that ignores robots.txt gets here."""
+    digits = path.removeprefix("/private/trap/")
+    number = int(digits) if digits.isdigit() and len(digits) < 9 else 0
+    body = page_html("trap", f'<a href="/private/trap/{number + 1}">deeper</a>')
+    return _Ready(_message(200, "text/html; charset=utf-8", body), 0.0, False)
+
+
+def serve(folder: Path, port: int = 0, *, ready: int | None = None, access_log: Path | None = None) -> None:
+    """Serve the site in `folder` on loopback until SIGINT or SIGTERM; `port=0` takes a free one.
+
+    The ready line, one JSON object with `port` and `hub`, goes to the file descriptor `ready` or to stdout.
+    `access_log` gets one JSON line `[unix_time_s, address, path]` per request when the server stops.
+    """
+    asyncio.run(_serve(folder, port, ready, access_log))
+
+
+async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | None) -> None:
+    addresses = sorted({row[0] for row in read_json(folder / "site.json")})
+    sockets, port = _listen(addresses, port)
+    hosts = _load(folder, port)
+    log: list[tuple[float, str, str]] | None = [] if access_log else None
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    servers = [await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets]
+    line = json.dumps({"port": port, "hub": f"http://{HUB_ADDRESS}:{port}/", "hosts": len(addresses)}) + "\n"
+    os.write(1 if ready is None else ready, line.encode())
+    await stop.wait()
+    for server in servers:
+        server.close()
+    if access_log is not None and log is not None:
+        cpu = [time.process_time(), "cpu", str(len(log))]
+        replace_bytes(access_log, "".join(json.dumps(row) + "\n" for row in [*log, cpu]).encode())
+
+
+def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], int]:
+    """One socket an address, all on one port: never on any address that is not loopback."""
+    for _ in range(20):
+        sockets: list[socket.socket] = []
+        chosen = port
+        try:
+            for address in addresses:
+                listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                sockets.append(listener)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setblocking(False)
+                listener.bind((address, chosen))
+                chosen = listener.getsockname()[1]
+        except OSError as error:
+            for listener in sockets:
+                listener.close()
+            if port:
+                raise ConfigError(f"port {port} of {address}: {error.strerror}; choose another or 0") from None
+            if error.errno == 99:  # EADDRNOTAVAIL
+                raise PrerequisiteError(
+                    f"{address} is not an address of this machine: the embedded site needs Linux, "
+                    "where all of 127/8 is loopback; try `ip addr add 127.0.0.1/8 dev lo`"
+                ) from None
+            continue
+        return sockets, chosen
+    raise PrerequisiteError(f"no port is free on all of {len(addresses)} loopback addresses; give one with --port")
+
+
+class SiteServer:
+    """The site in a process of its own: `with SiteServer(folder) as site: crawl([site.hub])`.
+
+    The process ends with this one, however this one ends.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, *, access_log: Path | None = None) -> None:
+        self._folder, self._wanted, self._log = folder, port, access_log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.hub = ""
+
+    def start(self) -> SiteServer:
+        """Start it and wait until it answers; PrerequisiteError with its last words when it does not."""
+        command = [sys.executable, "-m", "sixfold.systems.rag.site", str(self._folder), str(self._wanted)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*command, *([str(self._log)] if self._log else [])],
+            stdin=subprocess.PIPE,  # closed by our end, it tells the server to stop
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if self._process.stdout is None or self._process.stderr is None:
+            raise PrerequisiteError("the site's process has no pipes")
+        line = self._process.stdout.readline()
+        if not line:
+            words = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+            self.stop()
+            raise PrerequisiteError(f"the embedded site did not start: {words[-1] if words else 'no reason given'}")
+        said = json.loads(line)
+        self.port, self.hub = said["port"], said["hub"]
+        return self
+
+    def stop(self) -> None:
+        """Stop it; safe to call twice."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, while it runs."""
+        return self._process.pid if self._process else None
+
+    def truth(self) -> dict[str, Any]:
+        """`site_truth` of the running site."""
+        return site_truth(self._folder, self.port)
+
+    def __enter__(self) -> SiteServer:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _main(folder: str, port: str, access_log: str | None = None) -> None:
+    import threading
+
+    def watch() -> None:  # end of file on stdin: the process that started us is gone
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        serve(Path(folder), int(port), access_log=Path(access_log) if access_log else None)
+    except (ConfigError, InputError, PrerequisiteError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
