@@ -1,10 +1,15 @@
-"""Fixtures that more than one folder of tests uses."""
+"""Fixtures and settings that more than one folder of tests uses."""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from sixfold.lab.lab import Lab
+
+# The same examples every time, and no deadline: the machine that runs them may be busy.
+settings.register_profile("sixfold", deadline=None, derandomize=True)
+settings.load_profile("sixfold")
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,8 @@ def test_the_probe_measures_this_machine(ray_lab: Lab, tmp_path: Path) -> None:
     assert 1e-7 < measured.process_link.law.alpha_s < 1e-2
     assert measured.process_link.law.time_s(1 << 20) < 1.0
     assert measured.ray is not None
-    assert 1e-5 < measured.ray.task_s.median <= measured.ray.task_alpha_s.max
+    assert 1e-5 < measured.ray.task_s.median < 1.0
+    assert 1e-5 < measured.ray.task_alpha_s.median < 1.0
     assert 1e-5 < measured.ray.actor_alpha_s.median < 1.0
     assert said == ["disk", "python on every core", "floating point", "memory", "processes", "ray"]
     assert Profile.load(measured.save(tmp_path / "profile.json")) == measured

@@ -19,7 +19,7 @@ def test_known_values() -> None:
     ideal = 1 + 1 / math.log2(3)
     assert values["nDCG@10"]["1"] == pytest.approx(1.5 / ideal)
     assert values["nDCG@10"]["2"] == pytest.approx((1 + 2 / math.log2(3)) / (2 + 1 / math.log2(3)))
-    assert values["AP"] == {"1": pytest.approx((1 + 2 / 3) / 2), "2": 1.0, "3": 0.0}
+    assert values["AP@100"] == {"1": pytest.approx((1 + 2 / 3) / 2), "2": 1.0, "3": 0.0}
     assert values["RR@10"] == {"1": 1.0, "2": 1.0, "3": 0.0}  # a query without an answer counts
     assert values["R@100"] == {"1": 1.0, "2": 1.0, "3": 0.0}
 

@@ -1,4 +1,4 @@
-"""A run folder as the runner leaves one, written with the run folder's own code: no lab, no engine, seconds invented."""
+"""A run folder as the runner leaves one, written by the run folder's own code, with invented seconds."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ USD_PER_WORKER_S = 0.0425 / 3600
 STAGES: Mapping[str, tuple[float, str, float, str, Mapping[int, tuple[float, float, float, float]]]] = {
     "crawl-clean-dedup": (1733, "pages", 0.958, "extraction F1",
         {0: (46.2, 0, 1.4, 0), 1: (46.6, 1.1, 1.9, 0.1), 2: (23.5, 0.8, 1.4, 0.15)}),
-    "index": (1604, "documents", 1.0, "identical top-10", {0: (6.31, 0, 0, 0), 1: (6.4, 0.2, 0.11, 0), 2: (3.3, 0.31, 0.24, 0)}),
-    "embed": (9120, "chunks", 0.9995, "cosine to fp32", {0: (88.1, 0, 0, 0), 1: (88.7, 0.5, 0.6, 0), 2: (45.2, 0.6, 1.9, 0)}),
-    "retrieve": (500, "queries", 0.991, "recall@10", {0: (1.84, 0, 0, 0), 1: (0.9, 0.35, 0.12, 0), 2: (0.52, 0.51, 0.46, 0.02)}),
+    "index": (1604, "documents", 1.0, "identical top-10",
+        {0: (6.31, 0, 0, 0), 1: (6.4, 0.2, 0.11, 0), 2: (3.3, 0.31, 0.24, 0)}),
+    "embed": (9120, "chunks", 0.9995, "cosine to fp32",
+        {0: (88.1, 0, 0, 0), 1: (88.7, 0.5, 0.6, 0), 2: (45.2, 0.6, 1.9, 0)}),
+    "retrieve": (500, "queries", 0.991, "recall@10",
+        {0: (1.84, 0, 0, 0), 1: (0.9, 0.35, 0.12, 0), 2: (0.52, 0.51, 0.46, 0.02)}),
 }  # fmt: skip
 REMOVES = {
     "crawl-clean-dedup": "one process reads everything",
@@ -40,8 +43,8 @@ def reading(median: float) -> dict[str, Any]:
 
 PROFILE: dict[str, Any] = {
     "version": 1,
-    "machine": {"name": "box", "cpu_model": "a CPU", "cores": 2, "memory_bytes": 25276502016, "system": "Linux 6.1",
-                "python": "3.11.9", "numpy": "2.2.6", "ray": "2.60.0"},
+    "machine": {"name": "box", "cpu_model": "a CPU", "cores": 2, "memory_bytes": 25276502016,
+                "system": "Linux 6.1", "python": "3.11.9", "numpy": "2.2.6", "ray": "2.60.0"},
     "measured_at": "2026-11-22T19:40:11Z",
     "quick": False,
     "foreign_load": 0.01,
@@ -61,21 +64,27 @@ PROFILE: dict[str, Any] = {
 DESIGN: dict[str, Any] = {
     "system": "rag",
     "title": "Web-scale text build",
-    "problem": "Turn a crawl that no single machine can read in a night into an index that answers in milliseconds.",
-    "ceiling": {"ceiling": "data", "reason": "10^9 pages of 60 kB are 60 TB; one node holds 2 TB."},
+    "problem": "Turn a crawl that no machine can read in a night into an index that answers at once.",
+    "ceiling": "data",
+    "ceiling_reason": "10^9 pages of 60 kB are 60 TB; one node holds 2 TB.",
     "axes": [
         {"axis": "data", "role": "pages are partitioned by host, documents by shard"},
         {"axis": "inference", "role": "every worker encodes its own chunks"},
         {"axis": "cluster", "role": "queries are scattered over the shards"},
     ],
-    "topology": {"topology": "hybrid", "reason": "hosts are owned by one crawler each; a coordinator leases URLs."},
-    "mode": {"mode": "batch", "reason": "the build; retrieval is interactive."},
-    "metric": {"metric": "throughput", "reason": "pages a second for a dollar"},
-    "constraints": ["quality inside its gate", "p99 of a query below 100 ms"],
-    "taxes": {
-        "communication": "statistics of every shard are exchanged once a build",
-        "failure": "a lease that runs out is crawled twice",
-    },
+    "topology": "hybrid",
+    "topology_reason": "hosts are owned by one crawler each; a coordinator leases URLs.",
+    "mode": [{"mode": "batch", "role": "the build"}, {"mode": "interactive", "role": "retrieval"}],
+    "metric": "throughput",
+    "metric_reason": "pages a second for a dollar",
+    "constraints": [
+        {"metric": "quality", "detail": "inside its gate"},
+        {"metric": "latency", "detail": "p99 of a query below 100 ms"},
+    ],
+    "taxes": [
+        {"tax": "communication", "where": "statistics of every shard are exchanged once a build"},
+        {"tax": "failure", "where": "a lease that runs out is crawled twice"},
+    ],
     "slots": {
         name: {"choice": choice, "rejected": [{"alternative": other, "why": why}]}
         for name, choice, other, why in (
@@ -84,19 +93,21 @@ DESIGN: dict[str, Any] = {
             ("communication", "one exchange of global statistics", "broadcast of each update", "n² messages"),
             ("consistency", "immutable segments, manifest swapped atomically", "in-place updates",
              "a reader would see half a segment"),
-            ("coordination", "URL leases with a timeout", "a lock a host", "a dead crawler would keep its hosts"),
-            ("fault tolerance", "a journal by record", "checkpoints of a whole file", "hours of work done twice"),
+            ("coordination", "URL leases with a timeout", "a lock a host",
+             "a dead crawler would keep its hosts"),
+            ("fault tolerance", "a journal by record", "checkpoints of a whole file",
+             "hours of work done twice"),
             ("load balancing", "chunks batched by length", "round robin", "padding took 38 % of the time"),
         )
     },
     "workload": {
         "pages": {"value": 1e9, "unit": "pages", "source": "the target deployment; extrapolated from 1,733"},
-        "page_size": {"value": 60e3, "unit": "bytes", "source": "mean of the embedded web"},
+        "page_size": {"value": 60e3, "unit": "bytes", "source": "assumption: the mean of the embedded web"},
     },
 }  # fmt: skip
 
 
-def make_row(stage: str, workers: int, repeat: int = 0, *, scale: float = 1.0, **changes: Any) -> Row:
+def make_row(stage: str, workers: int, repeat: int = 0, /, *, scale: float = 1.0, **changes: Any) -> Row:
     work, unit, quality, metric, times = STAGES[stage]
     compute_s, communication_s, idle_s, rework_s = (part * scale for part in times[workers])
     wall_s = compute_s + communication_s + idle_s + rework_s
@@ -106,6 +117,8 @@ def make_row(stage: str, workers: int, repeat: int = 0, *, scale: float = 1.0, *
         "moved_bytes": 0 if workers == BASELINE else 3_200_000 * workers, "work": work, "work_unit": unit,
         "quality": quality, "quality_metric": metric,
         "cost_usd": max(1, workers) * wall_s * USD_PER_WORKER_S, "config": CONFIG, "extra": {},
+        "axis_s": {"cluster": communication_s, AXES[stage].value: compute_s + rework_s},
+        "axis_bytes": {} if workers == BASELINE else {"cluster": 3_200_000 * workers},
     }  # fmt: skip
     return Row(**{**values, **changes})
 
@@ -117,7 +130,7 @@ def make_manifest(**changes: Any) -> dict[str, Any]:
         "composition": "pipeline",
         "stages": [
             {"name": name, "removes": REMOVES[name], "axis": AXES[name].value, "milestone": "E(2) >= 0.8",
-             "relative_to_ceiling": True}
+             "relative_to_ceiling": True, "scales": True}
             for name in STAGES
         ],
         "gate": {"tolerance": 0.01},
@@ -126,6 +139,7 @@ def make_manifest(**changes: Any) -> dict[str, Any]:
                     "address": None, "settings": {}},
         "settings": {"repeats": 3, "max_pages": 1733, "chunk_tokens": 128},
         "design": DESIGN,
+        "worker_price": {"id": "vcpu", "usd_per_hour": 0.0425, "source": "a list", "date": "2026-11-01"},
         "usd_per_worker_s": USD_PER_WORKER_S,
         "profile": PROFILE,
         "machine": {"cores": 2, "cpu": "a CPU", "memory_bytes": 25276502016, "system": "Linux 6.1"},
@@ -143,9 +157,13 @@ def make_manifest(**changes: Any) -> dict[str, Any]:
 
 def make_verdicts() -> list[Verdict]:
     note = "E(2), relative to this machine's ceiling of 0.962"
-    checks = (Check("coverage", True, "1,733 of 1,733 pages"), Check("parts add up", True, "largest gap 0.2 %"))
+    checks = (
+        Check("coverage", True, "1,733 of 1,733 pages"),
+        Check("parts add up", True, "largest gap 0.2 %"),
+    )
     return [
-        Verdict("crawl-clean-dedup", "efficiency", Comparator.AT_LEAST, 0.9, 0.981, 0.957, note, True, checks),
+        Verdict("crawl-clean-dedup", "efficiency", Comparator.AT_LEAST, 0.9, 0.981, 0.957, note, True,
+                checks),
         Verdict("index", "identical top-10", Comparator.EQUAL, 1.0, 1.0, 1.0, "fraction", True,
                 (Check("one shard cannot hold it", True, "18.2 MB of text, 12.0 MB allowed"),)),
         Verdict("embed", "efficiency", Comparator.AT_LEAST, 0.8, 0.990, 0.960, note, True),
@@ -187,7 +205,10 @@ def write_run(path: Path) -> RunFolder:
         "cost_usd": best.cost_usd, "cost_ratio": best.cost_ratio(base), "baseline_wall_s": base.wall_s,
         "reason": "fastest of 2 rows inside both gates",
     }  # fmt: skip
-    data = {"corpus": "blake2b:9c1e77f0", "queries": {"hash": "blake2b:77aa01", "origin": "synthetic known items"}}
+    data = {
+        "corpus": "blake2b:9c1e77f0",
+        "queries": {"hash": "blake2b:77aa01", "origin": "synthetic known items"},
+    }
     folder.write_manifest(
         make_manifest(data=data, config=CONFIG, headline=headline, status="finished",
                       finished_at="2026-11-22T20:06:41+00:00")

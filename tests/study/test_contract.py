@@ -1,7 +1,7 @@
 """The spine's contract: two invented systems of unlike shapes go through `run_study` for real.
 
-`census` (docs/study.md) adds privacy and has no engine. `kitchen` (tiny.py) is a pipeline: a stage that scales
-on Ray, then a safety constraint that does not scale.
+`census` (docs/study.md) adds privacy and has no engine. `kitchen` (tiny.py) is a pipeline: a stage that
+scales on Ray, then a safety constraint that does not scale.
 """
 
 import json
@@ -30,7 +30,7 @@ QUICK = Options(length=Length.QUICK)
 
 
 def cook_in_turn(trial: Trial) -> Measurement:
-    """A cook stage without an engine: each of p workers is one more cook in turn, in as much time as one takes."""
+    """A cook stage without an engine: each of p workers cooks in turn, in the time of one."""
     measured = cook_alone(trial)
     return replace(measured, work=measured.work * trial.workers)
 
@@ -51,7 +51,7 @@ def finish(path: Path, **options: object) -> StudyResult:
     )
 
 
-# --- a system whose stages add constraints -----------------------------------------------------------------
+# --- a system whose stages add constraints
 
 
 def test_a_system_that_adds_privacy_climbs_its_ladder_without_an_engine(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_noise_that_ruins_the_quality_fails_the_milestone_and_is_no_headline(tmp
     assert result.headline.row.stage == "clip", "the headline is the highest rung that was reached"
 
 
-# --- a pipeline whose first stage scales on Ray, and whose second is a safety constraint ---------------------
+# --- a pipeline whose first stage scales on Ray, and whose second is a safety constraint
 
 
 @pytest.mark.ray

@@ -1,4 +1,4 @@
-"""What a Ray on this machine needs around it: environment, token, memory, directories, and nothing left over."""
+"""What a Ray on this machine needs around it: settings, token, memory, directory, and nothing left over."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 from zlib import crc32
 
 import numpy as np
@@ -25,9 +25,10 @@ from sixfold.errors import ConfigError
 __all__ = ["EmbeddingCache"]
 
 Vectors = npt.NDArray[np.float32]
+_Columns = dict[str, npt.NDArray[Any]]
 
 _KEY = np.dtype([("hash", "S16"), ("crc", "<u4")])  # as on disk; the hash is read as two integers
-_ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("file", "<u4"), ("row", "<u4")])
+_ENTRY = {"high": "<u8", "low": "<u8", "file": "<u4", "row": "<u4"}  # columns, each contiguous
 _MERGE_AT = 65_536  # entries that wait in a dict before they are sorted in
 
 
@@ -38,7 +39,9 @@ class EmbeddingCache:
     two processes must not use one name at a time (ConfigError). Use as a context manager, or call `close`.
     """
 
-    def __init__(self, folder: str | Path, model_id: str, *, writer: str = "main", dimension: int = 384) -> None:
+    def __init__(
+        self, folder: str | Path, model_id: str, *, writer: str = "main", dimension: int = 384
+    ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", writer):
             raise ConfigError(f"got writer {writer!r}, expected 1 to 64 letters, digits, '-' or '_'")
         self.folder = Path(folder)
@@ -46,7 +49,7 @@ class EmbeddingCache:
         self.dimension = dimension
         self._row_bytes = 4 * dimension
         self._model = model_id.encode()
-        self._entries = np.empty(0, dtype=_ENTRY)  # sorted by (high, low)
+        self._entries: _Columns = {name: np.empty(0, kind) for name, kind in _ENTRY.items()}  # by (high, low)
         self._recent: dict[bytes, tuple[int, int]] = {}
         self._names: list[str] = []
         self._rows: list[int] = []  # rows of each file that are indexed
@@ -65,10 +68,10 @@ class EmbeddingCache:
         self.refresh()
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._recent)
+        return len(self._entries["high"]) + len(self._recent)
 
     def get(self, texts: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-        """The vectors [n, D] that are known, and which of the n are (False [n] where the row is undefined)."""
+        """Vectors [n, D] and which of the n are known, bool [n]; the rows of the others are zero."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         found = np.zeros(len(texts), dtype=np.bool_)
         for at, text in enumerate(texts):
@@ -84,17 +87,22 @@ class EmbeddingCache:
         Raises ConfigError if the shapes do not fit, OSError when the disk is full (nothing is torn then).
         """
         if vectors.shape != (len(texts), self.dimension):
-            raise ConfigError(f"got vectors of shape {vectors.shape} for {len(texts)} texts of {self.dimension}")
+            raise ConfigError(
+                f"got vectors of shape {vectors.shape} for {len(texts)} texts of {self.dimension}"
+            )
         new: dict[bytes, bytes] = {}
         for text, vector in zip(texts, vectors, strict=True):
             key = self._hash(text)
-            if key not in new and self._find(key) is None:
+            place = self._find(key)
+            if key not in new and (place is None or self._read(*place) is None):
                 new[key] = np.ascontiguousarray(vector, dtype="<f4").tobytes()
         if not new:
             return
         try:
             _write_all(self._vectors, b"".join(new.values()))
-            _write_all(self._keys, b"".join(key + crc32(row).to_bytes(4, "little") for key, row in new.items()))
+            _write_all(
+                self._keys, b"".join(key + crc32(row).to_bytes(4, "little") for key, row in new.items())
+            )
         except OSError:
             self._cut_torn_tail()
             raise
@@ -108,7 +116,7 @@ class EmbeddingCache:
         vectors, found = self.get(texts)
         missing: dict[str, list[int]] = {}
         for at in np.flatnonzero(~found):
-            missing.setdefault(texts[at], []).append(int(at))
+            missing.setdefault(texts[int(at)], []).append(int(at))
         if missing:
             fresh = embed(list(missing))
             self.put(list(missing), fresh)
@@ -128,11 +136,8 @@ class EmbeddingCache:
             for first in range(self._rows[file], whole, _MERGE_AT):
                 count = min(_MERGE_AT, whole - first)
                 keys = np.fromfile(path, dtype=_KEY, count=count, offset=first * _KEY.itemsize)
-                entries = np.empty(len(keys), dtype=_ENTRY)
                 halves = np.ascontiguousarray(keys["hash"]).view("<u8").reshape(-1, 2)
-                entries["high"], entries["low"], entries["file"] = halves[:, 0], halves[:, 1], file
-                entries["row"] = np.arange(first, first + len(keys))
-                self._merge(entries)
+                self._merge(halves, np.full(len(keys), file), np.arange(first, first + len(keys)))
             self._rows[file] = max(self._rows[file], whole)
 
     def close(self) -> None:
@@ -173,10 +178,11 @@ class EmbeddingCache:
         if key in self._recent:
             return self._recent[key]
         high, low = (int.from_bytes(half, "little") for half in (key[:8], key[8:]))
-        at = int(np.searchsorted(self._entries["high"], np.uint64(high)))
-        while at < len(self._entries) and self._entries["high"][at] == high:
-            if self._entries["low"][at] == low:
-                return int(self._entries["file"][at]), int(self._entries["row"][at])
+        known = self._entries
+        at = int(np.searchsorted(known["high"], np.uint64(high)))
+        while at < len(known["high"]) and known["high"][at] == high:
+            if known["low"][at] == low:
+                return int(known["file"][at]), int(known["row"][at])
             at += 1
         return None
 
@@ -194,16 +200,22 @@ class EmbeddingCache:
     def _remember(self, key: bytes, file: int, row: int) -> None:
         self._recent[key] = (file, row)
         if len(self._recent) >= _MERGE_AT:
-            entries = np.empty(len(self._recent), dtype=_ENTRY)
             halves = np.frombuffer(b"".join(self._recent), dtype="<u8").reshape(-1, 2)
-            entries["high"], entries["low"] = halves[:, 0], halves[:, 1]
-            entries["file"], entries["row"] = np.array(list(self._recent.values()), dtype=np.uint32).T
+            files, rows = np.array(list(self._recent.values())).T
             self._recent.clear()
-            self._merge(entries)
+            self._merge(halves, files, rows)
 
-    def _merge(self, entries: npt.NDArray[np.void]) -> None:
-        both = np.concatenate([self._entries, entries])
-        self._entries = both[np.lexsort((both["low"], both["high"]))]
+    def _merge(self, halves: npt.NDArray[Any], files: npt.NDArray[Any], rows: npt.NDArray[Any]) -> None:
+        new = {"high": halves[:, 0], "low": halves[:, 1], "file": files, "row": rows}
+        both = {
+            name: np.concatenate([self._entries[name], new[name].astype(_ENTRY[name])]) for name in _ENTRY
+        }
+        order = np.lexsort((both["low"], both["high"]))
+        both = {name: column[order] for name, column in both.items()}
+        # Of one hash the newest counts: the older one was found damaged, or another writer was as fast.
+        last = np.ones(len(order), dtype=np.bool_)
+        last[:-1] = (np.diff(both["high"]) != 0) | (np.diff(both["low"]) != 0)
+        self._entries = {name: column[last] for name, column in both.items()}
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

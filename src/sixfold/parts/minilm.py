@@ -10,6 +10,7 @@ size 384, A heads 12, D head size 32, T texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
@@ -53,22 +54,23 @@ class MiniLm:
             for layer in (f"encoder.layer.{i}" for i in range(_LAYERS))
         ]
 
-    @torch.inference_mode()
     def encode(self, texts_tl: Sequence[Sequence[int]], rows: int) -> torch.Tensor:
         """Token ids of texts -> unit vectors [T, H] float32, computed as one tile of `rows` rows.
 
         A row of a matrix product depends on that row and on the shape of the product only, and attention
         sees one text at a time: with `rows` fixed, a text's vector does not depend on its neighbours.
         """
+        with torch.inference_mode():
+            return self._encode(texts_tl, rows)
+
+    def _encode(self, texts_tl: Sequence[Sequence[int]], rows: int) -> torch.Tensor:
         used = sum(map(len, texts_tl))
         ids_m = torch.zeros(rows, dtype=torch.long)
         places_m = torch.zeros(rows, dtype=torch.long)
         ids_m[:used] = torch.tensor([token for text in texts_tl for token in text], dtype=torch.long)
         places_m[:used] = torch.cat([torch.arange(len(text)) for text in texts_tl])
-        starts = [0]
-        for text in texts_tl:
-            starts.append(starts[-1] + len(text))
-        spans = [slice(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+        ends = accumulate(map(len, texts_tl), initial=0)
+        spans = [slice(start, end) for start, end in pairwise(ends)]
 
         x_mh = self._layer_norm(self._word[ids_m] + self._position[places_m], self._norm)
         mixed_mh = torch.zeros_like(x_mh)

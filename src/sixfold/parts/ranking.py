@@ -14,7 +14,7 @@ from sixfold.errors import ConfigError
 
 __all__ = ["MEASURES", "Estimate", "bootstrap", "compare", "evaluate", "per_query"]
 
-MEASURES = ("nDCG@10", "R@100", "RR@10", "AP")  # AP averaged over queries is MAP, RR is MRR
+MEASURES = ("nDCG@10", "R@100", "RR@10", "AP@100")  # the mean over queries of AP is MAP, of RR MRR
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Sequence[tuple[str, float]]  # (document, score), best first

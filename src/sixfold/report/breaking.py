@@ -1,4 +1,4 @@
-"""Where scaling broke: the worker-seconds that p workers lose to one process, and the term that takes most of them.
+"""Where scaling broke: the worker-seconds that p workers lose to one process, and what takes most of them.
 
 p workers pay p x wall seconds for what one process does in T(1). The difference is exactly the sum, over the
 four parts of the time, of p x part(p) - part(1); the largest of these is what the stage broke on.
@@ -16,7 +16,17 @@ from sixfold.study.meter import Part
 from sixfold.study.milestone import Prediction
 from sixfold.study.row import Row
 
-__all__ = ["HOLDS_BELOW", "Loss", "Outcome", "PartLoss", "against_prediction", "explain", "lost_time", "part_s", "predicted_parts"]
+__all__ = [
+    "HOLDS_BELOW",
+    "Loss",
+    "Outcome",
+    "PartLoss",
+    "against_prediction",
+    "explain",
+    "lost_time",
+    "part_s",
+    "predicted_parts",
+]
 
 HOLDS_BELOW = 0.05  # a share of the bill that repeats of the same run differ by: no break is claimed below it
 _WORDS: Mapping[Part, str] = {
@@ -90,7 +100,7 @@ class Loss:
 
 
 def lost_time(row: Row, baseline: Row) -> Loss | None:
-    """Attribute the worker-seconds that `row` loses; None where one of the two did no work or took no time."""
+    """Attribute the worker-seconds that `row` loses; None where one of the two did no work."""
     if not (row.work and baseline.work and row.wall_s and baseline.wall_s):
         return None
     scale = row.processors * baseline.work / row.work
@@ -145,7 +155,8 @@ def against_prediction(rung: Rung) -> str | None:
         return None
     error = row.wall_s / prediction.wall_s - 1
     sentence = (
-        f"Predicted {seconds(prediction.wall_s)}, measured {seconds(row.wall_s)} ({percent(error, signed=True)})"
+        f"Predicted {seconds(prediction.wall_s)}, "
+        f"measured {seconds(row.wall_s)} ({percent(error, signed=True)})"
     )
     off = {part: part_s(row, part) - term_s for part, term_s in predicted_parts(prediction).items()}
     if not off:

@@ -92,7 +92,9 @@ def cost_panel(curve: Curve, ident: str, *, counts: Sequence[int], top: float) -
         axes.axhline(1.0, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (5, 3)))
         _predicted(axes, curve.predicted)
         _measured(axes, curve)
-        return inline(figure, ident, f"Cost of {curve.name} relative to the baseline", _describe("cost", curve))
+        return inline(
+            figure, ident, f"Cost of {curve.name} relative to the baseline", _describe("cost", curve)
+        )
 
 
 def breakdown_panel(name: str, bars: Sequence[Bar], ident: str) -> Markup:
@@ -124,7 +126,8 @@ def breakdown_panel(name: str, bars: Sequence[Bar], ident: str) -> Markup:
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
         axes.set_xticks(*_time_ticks(longest))
         sentences = [
-            f"{bar.label}: " + ", ".join(f"{part.value} {seconds(bar.parts_s.get(part, 0.0))}" for part in Part)
+            f"{bar.label}: "
+            + ", ".join(f"{part.value} {seconds(bar.parts_s.get(part, 0.0))}" for part in Part)
             for bar in bars
         ]
         return inline(figure, ident, f"Time breakdown of {name}", "; ".join(sentences) + ".")
@@ -137,7 +140,12 @@ def swatch(part: Part) -> Markup:
         axes.set_axis_off()
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.bar(
-            0.5, 1, 1, facecolor=COLOURS[part.value], hatch=HATCHES[part] or None, hatchcolor=COLOURS["surface"]
+            0.5,
+            1,
+            1,
+            facecolor=COLOURS[part.value],
+            hatch=HATCHES[part] or None,
+            hatchcolor=COLOURS["surface"],
         )
         return inline(figure, f"key-{part.value}", part.value, f"pattern of {part.value}")
 
@@ -158,11 +166,11 @@ def _workers_axis(axes: Axes, counts: Sequence[int]) -> None:
 
 def _number_ticks(axes: Axes, top: float, logarithmic: bool) -> None:
     if logarithmic:
-        values = [2.0**k for k in range(0, math.floor(math.log2(top)) + 1)]
+        values = [2.0**k for k in range(math.floor(math.log2(top)) + 1)]
         values = values[:: max(1, math.ceil(len(values) / 5))]
     else:
         step = next(s for s in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 1e9) if top / s <= 5)
-        values = [step * k for k in range(0, math.floor(top / step) + 1)]
+        values = [step * k for k in range(math.floor(top / step) + 1)]
     axes.set_yticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
     axes.grid(axis="y", color=COLOURS["hairline"], linewidth=0.8)
@@ -172,7 +180,13 @@ def _time_ticks(longest_s: float) -> tuple[list[float], list[str]]:
     """Round times from zero, the last one with the unit; two to four of them."""
     factor, unit = next(
         (f, u)
-        for f, u, least in ((60.0, "min", 5), (1.0, "s", 0.5), (1e-3, "ms", 0.5), (1e-6, "µs", 0.5), (0.0, "", 0))
+        for f, u, least in (
+            (60.0, "min", 5),
+            (1.0, "s", 0.5),
+            (1e-3, "ms", 0.5),
+            (1e-6, "µs", 0.5),
+            (0.0, "", 0),
+        )
         if longest_s >= least * f
     )
     if not factor:
@@ -187,24 +201,25 @@ def _time_ticks(longest_s: float) -> tuple[list[float], list[str]]:
 
 def _predicted(axes: Axes, points: Sequence[Point]) -> None:
     axes.plot(
-        *_split(points), color=COLOURS["warn"], linewidth=1.4, linestyle=(0, (3, 2)), marker="D", markersize=6, clip_on=False,
-        markerfacecolor=COLOURS["surface"], markeredgecolor=COLOURS["warn"], markeredgewidth=1.4,
+        *_split(points), color=COLOURS["warn"], linewidth=1.4, linestyle=(0, (3, 2)), marker="D",
+        markersize=6, markerfacecolor=COLOURS["surface"], markeredgecolor=COLOURS["warn"],
+        markeredgewidth=1.4, clip_on=False,
     )  # fmt: skip
 
 
 def _measured(axes: Axes, curve: Curve) -> None:
     axes.plot(
-        *_split(curve.repeats), linestyle="none", marker="o", markersize=3.5, clip_on=False, markerfacecolor="none",
-        markeredgecolor=COLOURS["accent"], markeredgewidth=0.9,
+        *_split(curve.repeats), linestyle="none", marker="o", markersize=3.5, clip_on=False,
+        markerfacecolor="none", markeredgecolor=COLOURS["accent"], markeredgewidth=0.9,
     )  # fmt: skip
     axes.plot(
-        *_split(curve.measured), color=COLOURS["accent"], linewidth=2.2, marker="o", markersize=6.5, clip_on=False,
-        markeredgecolor=COLOURS["surface"], markeredgewidth=1.0, solid_capstyle="round",
+        *_split(curve.measured), color=COLOURS["accent"], linewidth=2.2, marker="o", markersize=6.5,
+        clip_on=False, markeredgecolor=COLOURS["surface"], markeredgewidth=1.0, solid_capstyle="round",
     )  # fmt: skip
     if curve.measured:
         axes.annotate(
-            times(curve.measured[-1][1]), curve.measured[-1], xytext=(9, 0), textcoords="offset points", va="center",
-            color=COLOURS["ink"], fontsize=12, fontweight="bold", annotation_clip=False,
+            times(curve.measured[-1][1]), curve.measured[-1], xytext=(9, 0), textcoords="offset points",
+            va="center", color=COLOURS["ink"], fontsize=12, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 

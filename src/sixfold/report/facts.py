@@ -14,8 +14,19 @@ LABELS = ("synthetic", "simulated", "extrapolated", "emulated", "oversubscribed"
 
 _LABEL = re.compile(r"\b(" + "|".join(LABELS) + r")\b", re.IGNORECASE)
 _NOT_A_LABEL = re.compile(r"\b(?:not|never|no|without)\s+(?:\w+\s+)?$", re.IGNORECASE)
-_NAME_KEYS = ("name", "choice", "axis", "tax", "ceiling", "topology", "mode", "metric", "optimised", "optimise")
-_REASON_KEYS = ("reason", "why", "role", "because", "detail", "description", "text", "note")
+_NAME_KEYS = (
+    "name",
+    "choice",
+    "axis",
+    "tax",
+    "ceiling",
+    "topology",
+    "mode",
+    "metric",
+    "optimised",
+    "optimise",
+)
+_REASON_KEYS = ("reason", "why", "role", "where", "because", "detail", "description", "text", "note")
 _MAX_DEPTH = 8  # a manifest is a file: nesting in it is bounded here, not by the interpreter
 
 
@@ -68,7 +79,9 @@ def facts(value: object, name: str = "", depth: int = 0) -> Iterator[Fact]:
             yield _summary(name, value)
         elif depth < _MAX_DEPTH:
             for key, each in value.items():
-                yield from facts(each, f"{name} · {_words(str(key))}" if name else _words(str(key)), depth + 1)
+                yield from facts(
+                    each, f"{name} · {_words(str(key))}" if name else _words(str(key)), depth + 1
+                )
     elif isinstance(value, (list, tuple)) and any(isinstance(each, (Mapping, list, tuple)) for each in value):
         for place, each in enumerate(value, start=1):
             if depth < _MAX_DEPTH:
@@ -94,7 +107,9 @@ def answers(value: object) -> list[Answer]:
         return [Answer(line.value, str(value.get(reason, "")) if reason else line.source, line.labels)]
     if name is None:
         return [
-            Answer(_words(str(key)), "; ".join(_sentence(answer) for answer in answers(each)), labels_in(each))
+            Answer(
+                _words(str(key)), "; ".join(_sentence(answer) for answer in answers(each)), labels_in(each)
+            )
             for key, each in value.items()
         ]
     rest = {key: each for key, each in value.items() if key not in (name, reason)}
@@ -114,8 +129,12 @@ def _reading(name: str, value: Mapping[str, object]) -> Fact:
         if key not in ("value", "unit", "name") and value[key] not in (None, "", False)
         and isinstance(value[key], (str, int, float))
     )  # fmt: skip
-    return Fact(str(value.get("name") or name), quantity(value["value"], str(value.get("unit") or "")), source,
-                labels_in(value))  # fmt: skip
+    labels = labels_in(value)
+    if str(value.get("source", "")).lower().startswith("assumption"):
+        labels = (*labels, "assumed")
+    return Fact(
+        str(value.get("name") or name), quantity(value["value"], str(value.get("unit") or "")), source, labels
+    )
 
 
 def _summary(name: str, value: Mapping[str, object]) -> Fact:
@@ -127,6 +146,8 @@ def _summary(name: str, value: Mapping[str, object]) -> Fact:
 
 def _unit_of(name: str) -> tuple[str, str]:
     """The name without its unit, and the unit: names end in theirs, as in `memory bytes` or `latency s`."""
+    if name.lower() == "usd per hour":
+        return "price", "USD/h"
     if name.lower().endswith(" flops per s"):
         return name[: -len(" per s")], "FLOP/s"
     for ending, unit in ((" bytes per s", "bytes/s"), (" s per byte", "s/byte"),

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sixfold.files import replace_bytes
-from sixfold.report import units, view
-from sixfold.report.record import Record
+from sixfold.report import design_answers, notices, units, view
+from sixfold.report.record import Record, mapping
 from sixfold.study.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def render_report(folder: RunFolder) -> str:
-    """The report of a run, finished or not, from the files of its folder alone: the same files, the same text.
+    """The report of a run, finished or not, from its folder alone: the same files, the same text.
 
     Raises InputError when the manifest, the panel or the milestones of the run cannot be read.
     """
@@ -40,24 +40,29 @@ def render_report(folder: RunFolder) -> str:
     from sixfold.study.meter import Part
 
     record = Record.read(folder)
-    design = record.manifest.get("design")
-    verdicts = record.verdicts
+    manifest = record.manifest
+    axes, shares = view.by_axis(record)
     return _templates().get_template("template.html").render(
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704
         record=record,
-        manifest=record.manifest,
-        problem=design.get("problem", "") if isinstance(design, dict) else "",
-        when=view.when(record),
-        notices=view.notices(record),
+        system=manifest["system"],
+        title=manifest.get("title") or manifest["system"],
+        problem=mapping(manifest.get("design")).get("problem", ""),
+        about=notices.about(record),
+        command=manifest.get("command"),
+        notices=notices.notices(record),
         headline=view.headline(record),
-        passed=sum(verdict.passed for verdict in verdicts),
-        questions=view.questions(record),
-        slots=view.slots(record),
-        workload=view.workload(record),
+        passed=sum(verdict.passed for verdict in record.verdicts),
+        questions=design_answers.questions(record),
+        constraints=design_answers.constraints(record),
+        slots=design_answers.slots(record),
+        workload=design_answers.workload(record),
         steps=view.steps(record),
         parts=[(part.value, charts.swatch(part)) for part in Part],
         scaling=figures.scaling_figure(record),
         time=figures.time_figure(record),
+        axes=axes,
+        shares=shares,
         cost=figures.cost_figure(record),
         breaks=(breaks := view.breaks(record)),
         summary=view.summary(record, breaks),

@@ -1,4 +1,4 @@
-"""What a run folder says, put in order for a report: rungs, totals, predictions; nothing from anywhere else."""
+"""What a run folder says, put in order for a report: rungs, totals, predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sixfold.errors import InputError
+from sixfold.errors import InputError, InvariantError
 from sixfold.study.milestone import Prediction, Verdict
 from sixfold.study.row import BASELINE, TOTAL, Panel, Row
 from sixfold.study.run_folder import RunFolder
@@ -80,7 +80,7 @@ class Record:
     @property
     def is_pipeline(self) -> bool:
         """Whether the stages add up to the whole; else each rung is the whole work again."""
-        return self.manifest.get("composition", _PIPELINE) == _PIPELINE
+        return str(self.manifest.get("composition", _PIPELINE)) == _PIPELINE
 
     @property
     def tolerance(self) -> float:
@@ -95,7 +95,9 @@ class Record:
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:
         """The ladder in its order, with the stages that were asked for or not reached among them."""
-        described = {str(stage["name"]): stage for stage in records(self.manifest.get("stages")) if "name" in stage}
+        described = {
+            str(stage["name"]): stage for stage in records(self.manifest.get("stages")) if "name" in stage
+        }
         names = [*described, *(n for n in self.panel.stages() if n not in described and n != _WHOLE)]
         verdicts = {verdict.stage: verdict for verdict in self.verdicts}
         return tuple(
@@ -119,15 +121,23 @@ class Record:
         names = [verdict.stage for verdict in self.verdicts]
         if not self.is_pipeline or not names:
             return None
-        rows = self.panel.totals(names)
+        unscaled = {
+            str(s.get("name")) for s in records(self.manifest.get("stages")) if s.get("scales") is False
+        }
+        rows = self.panel.totals(names, unscaled)
         baseline = next((row for row in rows if row.is_baseline), None)
         if baseline is None:
             return None
-        parts = [self._predictions(name) for name in names]
-        shared = set.intersection(*(set(part) for part in parts))
-        predictions = {
-            p: Prediction(p, sum(part[p].wall_s for part in parts), "the sum over the stages") for p in sorted(shared)
-        }
+        counts = [row.workers for row in rows if not row.is_baseline]
+        foreseen = [self._predictions(name) for name in names]
+        predictions = {}
+        for p in counts:  # a stage that does not scale takes as long at any p
+            parts = [
+                part.get(1 if name in unscaled else p) for name, part in zip(names, foreseen, strict=True)
+            ]
+            known = [part.wall_s for part in parts if part is not None]
+            if len(known) == len(names):
+                predictions[p] = Prediction(p, sum(known), "the sum over the stages")
         scaled = tuple(row for row in rows if not row.is_baseline)
         return Rung("whole pipeline", "", "", "", None, baseline, scaled, scaled, predictions)
 
@@ -163,13 +173,26 @@ class Record:
 
     def why_not_headline(self, row: Row, baseline: Row) -> str | None:
         """The gate that keeps a row from being the headline, in words; None inside both gates."""
-        floor = baseline.quality - self.tolerance
-        if row.quality < floor:
-            return f"outside the quality gate: {row.quality:.4g} < {floor:.4g}"
+        if row.stage == TOTAL:  # inside only where each of its stages is
+            for name in [verdict.stage for verdict in self.verdicts]:
+                part = self.panel.median(name, row.workers) or self.panel.median(name, 1)
+                base = self.panel.median(name, BASELINE)
+                if part is not None and base is not None and (why := self._outside_gate(part, base)):
+                    return f"{name} is {why}"
+        elif why := self._outside_gate(row, baseline):
+            return why
         efficiency = speedup(row, baseline) / row.processors
         if not efficiency >= self.min_efficiency:
-            got = "E cannot be said, no work was done" if math.isnan(efficiency) else f"E {efficiency:.3f}"
+            got = "E cannot be said" if math.isnan(efficiency) else f"E {efficiency:.3f}"
             return f"{got}: below {self.min_efficiency:.2f}"
+        return None
+
+    def _outside_gate(self, row: Row, baseline: Row) -> str | None:
+        if row.quality_metric != baseline.quality_metric:
+            return f"outside the quality gate: {row.quality_metric}, not {baseline.quality_metric}"
+        floor = baseline.quality - self.tolerance
+        if not row.quality >= floor:
+            return f"outside the quality gate: {row.quality:.4g} < {floor:.4g}"
         return None
 
     def _predictions(self, stage: str) -> dict[int, Prediction]:
@@ -183,10 +206,10 @@ class Record:
 
 
 def speedup(row: Row, baseline: Row) -> float:
-    """S(p) for the same work; NaN where a run did no work or took no time."""
+    """S(p) for the same work; NaN where the two are not of one kind or the baseline did nothing."""
     try:
         return row.speedup(baseline)
-    except ZeroDivisionError:
+    except (ZeroDivisionError, InvariantError):
         return math.nan
 
 

@@ -20,7 +20,18 @@ __all__ = ["COLOURS", "canvas", "inline"]
 COLOURS = {
     name: f"#0a0b{number:02x}"
     for number, name in enumerate(
-        ("ink", "muted", "hairline", "surface", "accent", "compute", "communication", "idle", "rework", "warn"),
+        (
+            "ink",
+            "muted",
+            "hairline",
+            "surface",
+            "accent",
+            "compute",
+            "communication",
+            "idle",
+            "rework",
+            "warn",
+        ),
         start=1,
     )
 }
@@ -30,7 +41,9 @@ _HEX = re.compile(r"#0a0b[0-9a-f]{2}")
 _COLOUR_ATTRIBUTE = re.compile(r'\b(fill|stroke)="(#0a0b[0-9a-f]{2})"')  # where var() is not allowed
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
-_STYLE_ELEMENT = re.compile(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL)  # would style the page
+_STYLE_ELEMENT = re.compile(
+    r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL
+)  # would style the page
 _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]+)\"[^>]*>")
 _FONT_FAMILY = re.compile(r"\s*font-family: [^;\"]+;?")
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -38,7 +51,9 @@ _REFERENCE = re.compile(r'(?:xlink:href="#|url\(#)([^")]+)')
 
 
 @contextmanager
-def canvas(width_px: float, height_px: float, margins_px: tuple[float, float, float, float]) -> Iterator[Figure]:
+def canvas(
+    width_px: float, height_px: float, margins_px: tuple[float, float, float, float]
+) -> Iterator[Figure]:
     """A figure with one axes inside the margins (left, right, bottom, top), drawn in the page's colours."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -56,7 +71,9 @@ def canvas(width_px: float, height_px: float, margins_px: tuple[float, float, fl
     }
     left, right, bottom, top = margins_px
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(width_px / _POINT_PX, height_px / _POINT_PX), dpi=_POINT_PX, facecolor="none")
+        figure = Figure(
+            figsize=(width_px / _POINT_PX, height_px / _POINT_PX), dpi=_POINT_PX, facecolor="none"
+        )
         FigureCanvasSVG(figure)
         axes = figure.add_axes(
             (
@@ -72,7 +89,7 @@ def canvas(width_px: float, height_px: float, margins_px: tuple[float, float, fl
 
 
 def inline(figure: Figure, ident: str, title: str, description: str) -> Markup:
-    """The figure as an <svg> element for a page: ids begin with `ident`, title and description are for readers.
+    """The figure as an <svg> element: ids begin with `ident`; title and description are for screen readers.
 
     Call it inside the `canvas` that made the figure.
     """
@@ -85,15 +102,16 @@ def inline(figure: Figure, ident: str, title: str, description: str) -> Markup:
     text = _COLOUR_ATTRIBUTE.sub(r'style="\1: \2"', text)
     names = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
     text = _HEX.sub(lambda match: names[match.group()], text)
-    head = (
-        f'<svg viewBox="\\1" role="img" aria-labelledby="{ident}-title {ident}-desc">'
-        f'<title id="{ident}-title">{escape(title)}</title>'
-        f'<desc id="{ident}-desc">{escape(description)}</desc>'
-    ).replace("\\1", "\0")
     box = _ROOT.search(text)
     if box is None:
         raise ValueError("matplotlib wrote an SVG without a viewBox")
-    return Markup(text.replace(box.group(), head.replace("\0", box.group(1)), 1).strip())
+    head = (
+        f'<svg viewBox="{box.group(1)}" role="img" aria-labelledby="{ident}-title {ident}-desc">'
+        f'<title id="{ident}-title">{escape(title)}</title>'
+        f'<desc id="{ident}-desc">{escape(description)}</desc>'
+    )
+    # The text in it is numbers and our own words (names stand beside it, as HTML), so it needs no escaping.
+    return Markup(text.replace(box.group(), head, 1).strip())  # noqa: S704
 
 
 def _quiet(axes: Axes) -> None:
@@ -111,7 +129,9 @@ def _quiet(axes: Axes) -> None:
 
 def _scope_ids(text: str, ident: str) -> str:
     """Keep only the ids that are referred to, below `ident`, so that two figures on a page do not collide."""
-    used = {name: f"{ident}-{number}" for number, name in enumerate(dict.fromkeys(_REFERENCE.findall(text)), 1)}
+    used = {
+        name: f"{ident}-{number}" for number, name in enumerate(dict.fromkeys(_REFERENCE.findall(text)), 1)
+    }
     text = _ID.sub(lambda match: f'id="{used[match.group(1)]}"' if match.group(1) in used else "", text)
     text = re.sub(r'xlink:href="#([^"]+)"', lambda match: f'href="#{used[match.group(1)]}"', text)
     return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{used[match.group(1)]})", text)

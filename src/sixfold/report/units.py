@@ -11,7 +11,9 @@ __all__ = ["byte_count", "dollars", "number", "percent", "quantity", "seconds", 
 MISSING = "n/a"  # a number that was not measured, or that cannot be said (0 / 0)
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:s|ms|µs|ns|min|h|B|kB|MB|GB|TB)\b))|(?<=\b[pEST]) (?==)|(?<==) (?=\d)")
+_NUMBER_AND_UNIT = re.compile(
+    r"(?<=\d) (?=(?:%|(?:s|ms|µs|ns|min|h|B|kB|MB|GB|TB)\b))|(?<=\b[pEST]) (?==)|(?<==) (?=\d)"
+)
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _MINUS = "\N{MINUS SIGN}"
 _UNITS_OF_SECONDS = {"s", "sec", "second", "seconds"}
@@ -110,6 +112,8 @@ def quantity(value: object, unit: str = "") -> str:
             return f"{byte_count(value)}/s"
         if name in _UNITS_OF_DOLLARS:
             return dollars(value)
+        if name == "usd/h":
+            return f"${number(value)} an hour"
         if name == "s/byte":
             return f"{seconds(value)}/B"
         if name in _UNITS_WITH_PREFIX:

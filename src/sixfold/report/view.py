@@ -1,33 +1,38 @@
-"""What the template shows, computed from a record: banners, headline, ladder, losses, rows, reproducibility."""
+"""The measured half of the page: headline, ladder, losses, rows, reproducibility."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from sixfold.axes import Axis
 from sixfold.report.breaking import HOLDS_BELOW, Loss, Outcome, against_prediction, explain, lost_time
-from sixfold.report.facts import Answer, Fact, answers, facts, labels_in
+from sixfold.report.facts import Fact, facts, labels_in
 from sixfold.report.record import Record, Rung, cost_ratio, mapping, speedup
-from sixfold.report.units import dollars, number, percent, quantity, seconds, times
+from sixfold.report.units import byte_count, dollars, number, percent, quantity, seconds, times
 from sixfold.study.milestone import Prediction, Verdict
 from sixfold.study.row import TOTAL, Row
 
-__all__ = ["Break", "Group", "Headline", "Line", "Notice", "Question", "Step", "Tile", "breaks", "headline",
-           "lines", "notices", "questions", "reproducibility", "slots", "steps", "summary", "workload"]  # fmt: skip
+__all__ = [
+    "Break",
+    "Group",
+    "Headline",
+    "Line",
+    "Shares",
+    "Step",
+    "Tile",
+    "breaks",
+    "by_axis",
+    "headline",
+    "lines",
+    "reproducibility",
+    "steps",
+    "summary",
+]
 
 _RELATIVE = ", relative to "  # how the runner words a milestone judged against the machine's ceiling
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something a reader has to know before any number: the run is unfinished, or not all of it is real."""
-
-    kind: str  # "bad", "warn" or "info"
-    title: str
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +51,6 @@ class Headline:
     reason: str
     where: str = ""
     tiles: tuple[Tile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One line of the checklist."""
-
-    question: str
-    answers: list[Answer]
-    more: tuple[tuple[str, list[Answer]], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One decision of the design, with what was not chosen."""
-
-    name: str
-    choice: list[Answer]
-    rejected: list[Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +85,16 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """Busy seconds and bytes of one stage, by axis."""
+
+    name: str
+    workers: int
+    cells: list[tuple[str, str]]
+    idle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of the table of all rows."""
 
@@ -117,36 +114,6 @@ class Group:
 
     title: str
     facts: list[Fact] = field(default_factory=list)
-
-
-def notices(record: Record) -> list[Notice]:
-    """Everything that limits what the page may be quoted for, the gravest first."""
-    found = []
-    rows = len(record.panel)
-    kept = f"{rows} measured {'row is' if rows == 1 else 'rows are'} kept"
-    if record.status in ("failed", "interrupted"):
-        last = next((str(e.get("error", "")) for e in reversed(record.events_of(record.status))), "")
-        title = f"This run {'failed' if record.status == 'failed' else 'was interrupted'} before it ended"
-        found.append(Notice("bad", title, f"{last + '. ' if last else ''}{kept}; the run can be resumed."))
-    elif record.status != "finished":
-        text = f"Its status is {record.status!r}: it is still going, or it was killed. {kept.capitalize()}."
-        found.append(Notice("bad", "This run has not finished", text))
-    if record.damage:
-        found.append(Notice("warn", "Some events could not be read", record.damage))
-    for event in record.events_of("stopped"):
-        stage, reason = event.get("stage", "?"), event.get("reason", "")
-        found.append(Notice("warn", f"The ladder stops at {stage}", f"{reason}. Later stages were not run."))
-    lab = mapping(record.manifest.get("lab"))
-    if "oversubscribed" in labels_in(lab):
-        text = f"{lab.get('workers', 'More')} workers shared fewer cores: their times say nothing about scaling."
-        found.append(Notice("warn", "Oversubscribed", text))
-    if mapping(record.manifest.get("options")).get("length") == "quick":
-        found.append(Notice("info", "Quick run", "Small inputs, as tests use them; not for a published claim."))
-    labelled = {label: where for label, where in _labelled(record).items() if label != "oversubscribed"}
-    if labelled:
-        text = "; ".join(f"{label}: {', '.join(where)}" for label, where in labelled.items())
-        found.append(Notice("info", "Not everything here was measured on real input", f"{text}."))
-    return found
 
 
 def headline(record: Record) -> Headline:
@@ -173,62 +140,13 @@ def headline(record: Record) -> Headline:
     return Headline(reason, f"{place} at p = {p}", tiles)
 
 
-def questions(record: Record) -> list[Question]:
-    """The checklist of the design, in its order."""
-    design = mapping(record.manifest.get("design"))
-
-    def answered(question: str, *keys: str, more: tuple[tuple[str, list[Answer]], ...] = ()) -> Question:
-        key = next((key for key in keys if design.get(key) not in (None, "", [], {})), keys[0])
-        said = answers(design.get(key))
-        reason = next((design[name] for name in (f"{key}_reason", f"{key}_why") if design.get(name)), "")
-        if reason and len(said) == 1 and not said[0].reason:
-            said = [Answer(said[0].value, str(reason), said[0].labels)]
-        return Question(question, said, more)
-
-    limits = answers(design.get("constraints"))
-    return [
-        answered("Which ceiling binds?", "ceiling"),
-        answered("Which axis relieves it?", "axes", "axis"),
-        answered("Which topology?", "topology"),
-        answered("Which mode?", "mode"),
-        answered("Which metric is optimised?", "metric", more=(("subject to", limits),) if limits else ()),
-        answered("Which taxes are paid?", "taxes", "tax"),
-    ]
-
-
-def slots(record: Record) -> list[Slot]:
-    """The six decisions and what was rejected for each."""
-    found = mapping(mapping(record.manifest.get("design")).get("slots"))
-    result = []
-    for name, slot in found.items():
-        value = slot if isinstance(slot, Mapping) else {"choice": slot}
-        reason = value.get("reason") or value.get("why") or ""
-        choice = [Answer(a.value, a.reason or str(reason), a.labels) for a in answers(value.get("choice"))]
-        rejected = value.get("rejected")
-        listed = rejected if isinstance(rejected, (list, tuple)) else [rejected] if rejected else []
-        renamed = [
-            {"name": each["alternative"], **{k: v for k, v in each.items() if k != "alternative"}}
-            if isinstance(each, Mapping) and "alternative" in each
-            else each
-            for each in listed
-        ]
-        result.append(Slot(str(name).replace("_", " "), choice, answers(renamed)))
-    return result
-
-
-def workload(record: Record) -> list[Fact]:
-    """The numbers of the workload that the design rests on."""
-    design = mapping(record.manifest.get("design"))
-    return list(facts(mapping(design.get("workload") or design.get("numbers"))))
-
-
 def steps(record: Record) -> list[Step]:
     """The ladder, rung by rung, with the rungs that were not reached."""
     result = []
     for rung in record.rungs:
         verdict = rung.verdict
         if verdict is None:
-            result.append(Step(rung, None, rung.milestone, *_foreseen(rung), "", "", "open"))
+            result.append(Step(rung, None, rung.milestone, *_so_far(record, rung), "", "", "open"))
             continue
         unit, _, note = verdict.unit.partition(_RELATIVE)
         result.append(
@@ -248,7 +166,7 @@ def steps(record: Record) -> list[Step]:
 
 
 def breaks(record: Record) -> list[Break]:
-    """For each stage at its most workers: which part of the time took what linear scaling would have given."""
+    """For each stage at its most workers: which part of the time took what linear scaling would give."""
     result = []
     for rung in record.rungs:
         loss = lost_time(rung.last, rung.baseline) if rung.last and rung.baseline else None
@@ -274,7 +192,7 @@ def breaks(record: Record) -> list[Break]:
 
 
 def summary(record: Record, breaks: list[Break]) -> str:
-    """Where scaling broke in two or three sentences: how far it holds, the worst stage, anything superlinear."""
+    """Where scaling broke in a few sentences: how far it holds, the worst stage, anything superlinear."""
     scaled = [item for item in breaks if item.loss.workers > 1]
     if not scaled:
         return "No stage was measured at more than one worker, so there is no scaling to break."
@@ -290,7 +208,8 @@ def summary(record: Record, breaks: list[Break]) -> str:
         broke = worst.outcome is Outcome.BROKE
         said.append(
             f"{'Scaling broke furthest' if broke else 'Nothing broke; most is lost'} in {worst.name}: "
-            f"E({loss.workers}) = {number(worst.efficiency)}, and {loss.largest.words} takes the largest share."
+            f"E({loss.workers}) = {number(worst.efficiency)}, and {loss.largest.words} takes the largest "
+            "share."
         )
     else:
         said.append("Nothing broke.")
@@ -303,6 +222,28 @@ def summary(record: Record, breaks: list[Break]) -> str:
     if above:
         said.append(f"Superlinear, so to be explained: {', '.join(above)}.")
     return " ".join(said)
+
+
+def by_axis(record: Record) -> tuple[list[str], list[Shares]]:
+    """The axes that took time or moved bytes, and each stage's share of them at its most workers."""
+    whole = [record.whole] if record.whole and len(record.verdicts) > 1 else []
+    rungs = [rung for rung in (*whole, *record.rungs) if rung.last]
+    axes = [
+        axis.value
+        for axis in Axis
+        if any(axis in rung.last.axis_s or axis in rung.last.axis_bytes for rung in rungs if rung.last)
+    ]
+    shares = []
+    for rung in rungs:
+        if (row := rung.last) is None:
+            continue
+        cells = [
+            (seconds(row.axis_s[axis]) if axis in row.axis_s else "",
+             byte_count(row.axis_bytes[axis]) if row.axis_bytes.get(axis) else "")
+            for axis in axes
+        ]  # fmt: skip
+        shares.append(Shares(rung.name, row.processors, cells, seconds(row.idle_s)))
+    return axes, shares if axes else []
 
 
 def lines(record: Record) -> list[Line]:
@@ -323,9 +264,20 @@ def lines(record: Record) -> list[Line]:
             continue
         why = record.why_not_headline(row, baseline)
         is_chosen = picked == (row.stage, row.workers, row.wall_s)
-        state, reason = ("outside", why) if why else ("inside", "headline" if is_chosen else "inside both gates")
+        state, reason = (
+            ("outside", why) if why else ("inside", "headline" if is_chosen else "inside both gates")
+        )
         result.append(
-            Line(row.stage, row, speedup(row, baseline), cost_ratio(row, baseline), state, reason, is_chosen, labels)
+            Line(
+                row.stage,
+                row,
+                speedup(row, baseline),
+                cost_ratio(row, baseline),
+                state,
+                reason,
+                is_chosen,
+                labels,
+            )
         )
     return result
 
@@ -333,39 +285,31 @@ def lines(record: Record) -> list[Line]:
 def reproducibility(record: Record) -> list[Group]:
     """Everything that is needed to run it again and to see whether it was the same."""
     manifest = record.manifest
-    run = {key: manifest.get(key) for key in ("system", "status", "started_at", "finished_at", "again")}
+    run = {
+        key: manifest.get(key)
+        for key in ("system", "status", "started_at", "finished_at", "again", "resumed")
+    }
     run |= {"git_commit": manifest.get("git_commit"), "config hash": manifest.get("config")}
     run |= {"rows": len(record.panel), "events": len(record.events)}
     options = {key: each for key, each in mapping(manifest.get("options")).items() if key != "settings"}
-    profile = {key: v for key, v in mapping(manifest.get("profile")).items() if key not in ("machine", "version")}
+    profile = {
+        key: v for key, v in mapping(manifest.get("profile")).items() if key not in ("machine", "version")
+    }
     price = manifest.get("usd_per_worker_s")
-    if isinstance(price, (int, float)):
+    if isinstance(price, (int, float)) and not manifest.get("worker_price"):
         run["price"] = f"${number(price * 3600)} a worker-hour"
     groups = [
         ("Run", run),
         ("Options", options),
         ("Settings", manifest.get("settings")),
         ("Data hashes", manifest.get("data")),
+        ("Price of a worker", manifest.get("worker_price")),
         ("Machine", manifest.get("machine")),
         ("Lab", manifest.get("lab")),
         ("Profile of the machine", profile),
         ("Versions", manifest.get("versions")),
     ]
     return [Group(title, listed) for title, value in groups if (listed := list(facts(value)))]
-
-
-def when(record: Record) -> str:
-    """The day and minute at which the run began, in UTC, and how long it took."""
-    try:
-        began = datetime.fromisoformat(str(record.manifest["started_at"])).astimezone(UTC)
-    except (KeyError, ValueError):
-        return ""
-    text = f"{began.day} {began:%B %Y, %H:%M} UTC"
-    try:
-        ended = datetime.fromisoformat(str(record.manifest["finished_at"])).astimezone(UTC)
-    except (KeyError, ValueError):
-        return text
-    return f"{text}, took {seconds((ended - began).total_seconds())}"
 
 
 _TAGS = {
@@ -383,32 +327,16 @@ def _error(verdict: Verdict) -> float:
     return (verdict.value - verdict.predicted) / abs(verdict.predicted)
 
 
-def _foreseen(rung: Rung) -> tuple[str, str]:
-    """Predicted and measured time of a rung that was not judged, as far as there is one."""
-    foreseen = rung.predictions[max(rung.predictions)] if rung.predictions else None
-    predicted = f"T({foreseen.workers}) {seconds(foreseen.wall_s)}" if foreseen else ""
+def _so_far(record: Record, rung: Rung) -> tuple[str, str]:
+    """What was predicted and measured of a rung that was not judged, as far as there is anything."""
+    forecast = next((e for e in record.events_of("forecast") if e.get("stage") == rung.name), {})
+    predicted = number(_float(forecast, "predicted")) if forecast else ""
     return predicted, f"T({rung.last.processors}) {seconds(rung.last.wall_s)}" if rung.last else ""
 
 
 def _extras(rung: Rung) -> Iterator[str]:
     for row in (*rung.rows, *((rung.baseline,) if rung.baseline else ())):
         yield from (name for name, value in row.extra.items() if value)
-
-
-def _labelled(record: Record) -> dict[str, list[str]]:
-    """Which parts of the run carry which label."""
-    places: dict[str, object] = {
-        f"{key} of the run": record.manifest.get(key) for key in ("data", "lab", "settings", "machine", "profile")
-    }
-    design = mapping(record.manifest.get("design"))
-    places |= {"workload of the design": design.get("workload") or design.get("numbers")}
-    places |= {f"stage {step.rung.name}": list(step.labels) for step in steps(record)}
-    places |= {f"milestone of {verdict.stage}": verdict.to_json() for verdict in record.verdicts}
-    found: dict[str, list[str]] = {}
-    for place, value in places.items():
-        for label in labels_in(value):
-            found.setdefault(label, []).append(place)
-    return found
 
 
 def _float(values: Mapping[str, Any], key: str) -> float | None:
@@ -419,7 +347,8 @@ def _float(values: Mapping[str, Any], key: str) -> float | None:
 def _quality_note(metric: str, baseline: Row | None, tolerance: float) -> str:
     if baseline is None:
         return metric
-    return f"{metric}; baseline {number(baseline.quality, 4)}, gate ≥\N{NO-BREAK SPACE}{number(baseline.quality - tolerance, 4)}"
+    floor = number(baseline.quality - tolerance, 4)
+    return f"{metric}; baseline {number(baseline.quality, 4)}, gate ≥\N{NO-BREAK SPACE}{floor}"
 
 
 def _cost_note(chosen: Mapping[str, Any], baseline: Row | None) -> str:

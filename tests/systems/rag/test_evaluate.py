@@ -48,7 +48,7 @@ def test_every_leg_and_measure_has_a_row() -> None:
     assert [(row.leg, row.metric) for row in rows] == [
         (leg, metric)
         for leg in ("lexical", "vector", "fused")
-        for metric in ("nDCG@10", "R@100", "RR@10", "AP")
+        for metric in ("nDCG@10", "R@100", "RR@10", "AP@100")
     ]
     assert all(row.n == 3 and 0 <= row.low <= row.value <= row.high <= 1 for row in rows)
     lexical = {row.metric: row.value for row in rows if row.leg == "lexical"}

@@ -6,6 +6,7 @@ import graphlib
 import heapq
 import pydoc
 import textwrap
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -111,5 +112,11 @@ def test_ambiguous_sentences_are_not_asked() -> None:
     ]
     assert known_item_qrels(items)["Only this page says so."] == {"http://a/3": 1}
     assert known_items(reversed(pages), seed=0, n=10) == items  # whatever order the pages come in
+    cut = {p.url: sentence for p in pages if (sentence := leading_sentence(p.text))}
+    stripped = [
+        replace(p, text=strip_known_items(p.text, [cut[p.url]] if p.url in cut else [])) for p in pages
+    ]
+    assert known_items(stripped, seed=0, n=10, summaries=cut) == items  # as a build leaves them behind
+    assert known_items(stripped[:1], seed=0, n=10, summaries=cut)[0].url == "http://a/1"
     assert len(known_items(pages, seed=0, n=1)) == 1
     assert known_items([], seed=0, n=1) == []

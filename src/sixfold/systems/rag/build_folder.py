@@ -48,13 +48,23 @@ class BuildFolder:
         return self.path / "done.json"
 
     @property
-    def drops(self) -> Path:
-        """The documents that deduplication dropped."""
-        return self.path / "duplicates.parquet"
+    def dedup(self) -> Path:
+        return self.path / "dedup"
 
     @property
-    def dedup_work(self) -> Path:
-        return self.path / "dedup"
+    def drops(self) -> Path:
+        """The documents that deduplication dropped."""
+        return self.dedup / "drops.parquet"
+
+    @property
+    def superseded(self) -> Path:
+        """Published documents whose URL has another text now."""
+        return self.dedup / "superseded.parquet"
+
+    @property
+    def drop_counts(self) -> Path:
+        """Written when deduplication is whole."""
+        return self.dedup / "counts.json"
 
     def journal(self, part: int) -> Path:
         return self.path / "journal" / f"{part:06d}.jsonl"

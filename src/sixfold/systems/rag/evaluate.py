@@ -2,7 +2,7 @@
 
 A document is one passage, title and text; the encoder reads its first 256 tokens (so BEIR scores encoders of
 single vectors), the lexical index all of it. Both legs search exactly; analysis, scoring and fusion are those
-of `sixfold rag ask`, and the fusion sees as much of each leg as it does there.
+of `sixfold rag ask`. Each leg gives its first 100 documents, to the fusion as to the measures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ Vectors = npt.NDArray[np.float32]
 Runs = dict[str, Run]
 Embed = Callable[[list[str]], Vectors]
 
-RETRIEVED = 1000  # documents of a leg that are judged, as trec_eval does
 _BLOCK = 65_536  # documents scored at once
 
 
@@ -60,7 +59,7 @@ def passages(collection: Collection) -> dict[str, str]:
 
 
 def lexical_runs(
-    texts: Mapping[str, str], queries: Mapping[str, str], analyzer: Analyzer | None = None, k: int = RETRIEVED
+    texts: Mapping[str, str], queries: Mapping[str, str], analyzer: Analyzer | None = None, k: int = DEPTH
 ) -> Runs:
     """Each query's k best documents by BM25."""
     names = list(texts)
@@ -76,7 +75,7 @@ def lexical_runs(
 
 
 def vector_runs(
-    names: Sequence[str], vectors_nd: Vectors, queries: Sequence[str], queries_qd: Vectors, k: int = RETRIEVED
+    names: Sequence[str], vectors_nd: Vectors, queries: Sequence[str], queries_qd: Vectors, k: int = DEPTH
 ) -> Runs:
     """Each query's k nearest documents by inner product, exactly, ties by position.
 
@@ -185,16 +184,19 @@ def _print(answer: Mapping[str, Any], rows: Sequence[LegRow], gains: Mapping[str
     from rich.table import Table
 
     caption = (
-        f"95 % bootstrap intervals over {answer['queries']} judged queries; {answer['documents']:,} documents"
+        f"{answer['documents']:,} documents, {answer['queries']} judged queries, 95 % bootstrap intervals"
     )
     table = Table(title=answer["collection"], caption=caption)
-    metrics = list(dict.fromkeys(row.metric for row in rows))
-    for heading in ("", *metrics):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for leg in dict.fromkeys(row.leg for row in rows):
-        cells = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows if row.leg == leg]
-        table.add_row(leg, *cells)
-    table.add_section()
+    legs = list(dict.fromkeys(row.leg for row in rows))
+    table.add_column("")
+    for leg in legs:
+        table.add_column(leg, justify="right")
+    for metric in dict.fromkeys(row.metric for row in rows):
+        of_metric = [row for row in rows if row.metric == metric]
+        cells = {row.leg: f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in of_metric}
+        table.add_row(metric, *(cells[leg] for leg in legs))
+    console = Console(highlight=False)
+    console.print(table)
     for name, gain in gains.items():
-        table.add_row(name, f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
-    Console().print(table)
+        line = f"{name}: {MEASURES[0]} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        console.print(line, markup=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -67,24 +67,30 @@ def strip_known_items(text: str, summaries: Iterable[str]) -> str:
     return text
 
 
-def known_items(documents: Iterable[Document], seed: int, n: int) -> list[KnownItem]:
+def known_items(
+    documents: Iterable[Document], seed: int, n: int, summaries: Mapping[str, str] | None = None
+) -> list[KnownItem]:
     """At most n queries, chosen by the seed, whose sentence occurs in one page only.
 
-    `documents` are the clean pages *before* anything is stripped, in any order.
+    documents: the pages, in any order.
+    summaries: URL -> the sentence that was cut out of that page; without it the pages still have theirs.
     """
-    pages = {document.url: document for document in documents}
-    asked = {url: sentence for url in sorted(pages) if (sentence := leading_sentence(pages[url].text))}
-    plain = {url: _plain(page.text) for url, page in pages.items()}
-    order = list(asked)
+    pages = {document.url: document.text for document in documents}
+    if summaries is None:
+        found = {url: sentence for url in pages if (sentence := leading_sentence(pages[url]))}
+    else:
+        found = {url: sentence for url, sentence in summaries.items() if url in pages}
+    # A page is searched together with the sentence it lost.
+    plain = {url: f"{_plain(found.get(url, ''))}\n{_plain(text)}" for url, text in pages.items()}
+    order = sorted(found)
     random.Random(seed).shuffle(order)
     items: list[KnownItem] = []
     for url in order:
         if len(items) >= n:
             break
-        query = " ".join(asked[url].split())
-        key = _plain(query)
+        key = _plain(found[url])
         if not any(key in text for other, text in plain.items() if other != url):
-            items.append(KnownItem(query, url, asked[url]))
+            items.append(KnownItem(" ".join(found[url].split()), url, found[url]))
     return items
 
 

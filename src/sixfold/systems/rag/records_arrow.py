@@ -1,4 +1,4 @@
-"""Documents and dropped records as Arrow tables and Parquet parts: what the stages of a build hand to each other."""
+"""Documents and dropped records as Arrow tables and Parquet parts: what the stages of a build hand on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "write_part",
 ]
 
-ROW_GROUP_ROWS = 1_024  # what a reader of single rows has to load at least
+ROW_GROUP_ROWS = 128  # what a reader of single rows has to load at least
 ORDINAL_BITS = 32
 SOURCE_FIELDS = [("source_file", pa.string()), ("source_offset", pa.int64()), ("source_digest", pa.string())]
 
@@ -62,7 +62,7 @@ def dropped_schema() -> pa.Schema:
 
 
 def document_order(split_index: int, ordinal: int) -> int:
-    """The place of a record in the input: first by split, then by its number within the split (below 2^32)."""
+    """The place of a record in the input: by split, then by its number within the split (below 2^32)."""
     return (split_index << ORDINAL_BITS) | ordinal
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sixfold.systems.rag.clean.extract_labels import words
+from sixfold.systems.rag.clean.extract_phrases import ends_text, is_notice
 from sixfold.systems.rag.clean.extract_root import Root
 from sixfold.systems.rag.clean.extract_tree import HEADINGS, Block, Page
 
@@ -17,9 +18,11 @@ SURE_TAGS = words("dt dd pre")
 LINKED_OWN_CHARS: Final = 40
 SIGNATURE_OWN_CHARS: Final = 8
 SIGNATURE_TAGS = HEADINGS | words("dt dd td th pre")
-SENTENCE_CHARS: Final = 25
+SENTENCE_CHARS: Final = 20
 LONG_CHARS: Final = 80
 SENTENCE_ENDS = tuple(".!?…:;。！？।؟»”’\"')]}")
+TEASER_END: Final = "[…]"  # an excerpt cut off so points to the page it was taken from
+END_AFTER: Final = 0.7  # share of the prose after which a heading such as "related articles" ends the text
 BEFORE_TITLE: Final = 0.1  # share of the prose that may stand above the page's headline
 
 
@@ -29,15 +32,24 @@ def main_blocks(page: Page, root: Root) -> list[int]:
     chosen: list[int] = []
     tags: list[str] = []
     firm: list[bool] = []  # text beyond doubt: the main text starts and ends with it
+    total = sum(root.weights[root.first : root.last])
+    read = 0.0
     for j in range(root.first, root.last):
+        if not root.kept[j]:
+            continue
         block = blocks[j]
         tag = boxes[block.box].tag if block.box >= 0 else ""
-        if root.kept[j] and not _is_pointer(block, tag):
+        if read >= END_AFTER * total and ends_text(block.text):
+            break
+        read += root.weights[j]
+        if not _is_pointer(block, tag) and not is_notice(block.text):
             chosen.append(j)
             tags.append(tag)
             firm.append(_is_firm(block, tag, root.named))
-    if True not in firm:
-        return []
+    if True not in firm:  # a page of a few words
+        firm = [tag in TEXT_TAGS for tag in tags]
+        if True not in firm:
+            return []
     start = _start(chosen, tags, firm, root)
     stop = len(firm) - firm[::-1].index(True)
     return [
@@ -48,6 +60,8 @@ def main_blocks(page: Page, root: Root) -> list[int]:
 
 
 def _is_pointer(block: Block, tag: str) -> bool:
+    if block.text.endswith(TEASER_END):
+        return True
     own = block.chars - block.link_chars
     return own < block.link_chars and own < (
         SIGNATURE_OWN_CHARS if tag in SIGNATURE_TAGS else LINKED_OWN_CHARS

@@ -26,9 +26,10 @@ REMNANT_CHARS: Final = 500  # unless this much is left,
 NAMED_CHARS: Final = 200  # or this much in a box with the name of a body
 BODY_SHARE: Final = 0.3  # of the box that is called the article's body
 ARTICLE_SHARE: Final = 0.3  # of an <article>
-DESCEND_SHARE: Final = 0.75  # step into a child with this much of its parent
+DESCEND_SHARE: Final = 0.6  # step into a child with this much of its parent
 BODY_DESCEND_SHARE: Final = 0.95  # in a body little is noise
-NOISE_SHARE: Final = 0.5  # if this much of what is left outside is links or furniture
+NOISE_ABOVE: Final = 0.5  # if this share of what is left above it is links or furniture,
+NOISE_BELOW: Final = 0.2  # and this share of what is left below
 
 
 @dataclass(slots=True)
@@ -157,9 +158,9 @@ def _descend(
         if box.tag in NEVER_ROOT or not weight or weight < share * (prose[last] - prose[first]):
             i = box.end
             continue
-        outside_chars = chars[last] - chars[first] - _of(chars, box)
-        outside_noise = noise[last] - noise[first] - _of(noise, box)
-        if outside_noise < NOISE_SHARE * outside_chars:
+        if noise[box.first] - noise[first] < NOISE_ABOVE * (chars[box.first] - chars[first]):
+            break
+        if noise[last] - noise[box.last] < NOISE_BELOW * (chars[last] - chars[box.last]):
             break
         first, last, end = box.first, box.last, box.end
         i += 1

@@ -49,6 +49,7 @@ TAG_LABELS = {
     "nav": FURNITURE,
     "footer": FURNITURE,
     "dialog": FURNITURE,
+    "form": FURNITURE,
     "aside": ASIDE,
     "figcaption": META,
     "address": META,
@@ -192,6 +193,8 @@ class _Reader:
         if self._title is not None:
             self._title.append(text)
             return
+        if not self._pieces and not self._pre and text.isspace():
+            return  # indentation of the markup; most of the pieces are
         self._pieces.append(text)
         if self._link:
             self._link_chars += len(text)

@@ -23,9 +23,7 @@ START_S = 60.0
 GOODBYE_S = 2.0
 BUFFER_BYTES = 1 << 20
 # A fresh interpreter and not a fork: threads and locks of the parent (a Ray actor has many) do not come along.
-PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from {} import serve; serve(int(sys.argv[1]))"
-)
+PROGRAM = "import json, sys; fd, sys.path[:] = json.loads(sys.argv[1]); from {} import serve; serve(fd)"
 CHILD = "sixfold.systems.rag.clean.killable_child"
 
 
@@ -99,13 +97,7 @@ class KillableCleaner:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)  # a page in few switches
         with theirs:
             self._child = subprocess.Popen(  # noqa: S603
-                [
-                    sys.executable,
-                    "-c",
-                    PROGRAM.format(CHILD),
-                    str(theirs.fileno()),
-                    json.dumps(sys.path),
-                ],
+                [sys.executable, "-c", PROGRAM.format(CHILD), json.dumps([theirs.fileno(), sys.path])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -16,17 +16,18 @@ EMAIL = re.compile(
     rf"(?<![\w.+-]){LOCAL}[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{0,63}}@"
     r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"
 )
-IPV4 = re.compile(r"(?<![\w.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\w)")
+# The first character stands before the look-behind, so that the search skips to where a match can begin.
+IPV4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\w)")
 IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{6,39}(?![\w:])")
-CARD = re.compile(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){14,15}(?! ?\d)(?![\w-])")
+CARD = re.compile(r"\d(?<![\w.-]\d)(?<!\d \d)(?:[ -]?\d){14,15}(?! ?\d)(?![\w-])")
 # Country, check digits, then groups as banks print them or one run.
-IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
+IBAN = re.compile(r"[A-Z](?<!\w[A-Z])[A-Z]\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 # With a plus sign and a country, or as North America writes it: other digit groups are too often not phones.
 PHONE_WORLD = re.compile(
     r"(?<![\w+])\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){2,4}(?![\w-])"
 )
 PHONE_AMERICA = re.compile(
-    r"(?<![\w.+-])(?:1[ .-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])[2-9]\d{2}[-.]\d{4}(?![\w-])"
+    r"[(1-9](?<![\w.+-][(1-9])(?:(?<=1)[ .-](?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])|(?<=\()[2-9]\d{2}\) ?|(?<=[2-9])\d{2}[-.])[2-9]\d{2}[-.]\d{4}(?![\w-])"
 )
 
 

@@ -20,12 +20,11 @@ WEB: tuple[Filter, ...] = (
 # Reference pages of software: the same rules, loosened where they take signatures, tables and inherited
 # members for junk. On 220 pydoc pages of the standard library the published ones drop nearly all.
 DOCUMENTATION: tuple[Filter, ...] = (
-    # A class lists what it inherits, so lines and phrases return (half of the text on one page in ten), and
-    # a rule of dashes or bars is a frequent pair of words.
+    # A class lists what it inherits, so lines and phrases return: half of the text on one page in ten.
     GopherRepetition(
         max_duplicate_lines=0.90,
         max_duplicate_line_chars=0.85,
-        max_top_gram_chars=((2, 0.30), (3, 0.40), (4, 0.45)),
+        max_top_gram_chars=((2, 0.20), (3, 0.30), (4, 0.40)),
         max_repeated_chars=((5, 0.80), (10, 0.75)),
     ),
     # A small module is a short page; brackets and operators are words without letters; "..." is a default

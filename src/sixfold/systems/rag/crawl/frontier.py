@@ -62,8 +62,13 @@ class Frontier:
     host sees the gap too, however late a packet or an event loop is.
     """
 
-    def __init__(self, *, lease_s: float, host_connections: int, level: int | None = None) -> None:
-        """`level` is the deepest depth handed out; None for all (see `raise_level`)."""
+    def __init__(
+        self, *, lease_s: float, host_connections: int, level: int | None = None, first_lease: int = 0
+    ) -> None:
+        """`level` is the deepest depth handed out, None for all (see `raise_level`).
+
+        Lease numbers start behind `first_lease`, so that those of a dead predecessor mean nothing here.
+        """
         self._lease_s, self._connections = lease_s, host_connections
         self.level = level
         self._hosts: dict[str, _Host] = {}
@@ -72,7 +77,7 @@ class Frontier:
         self._deeper: list[Entry] = []
         self._leases: dict[int, Lease] = {}
         self._deadlines: list[tuple[float, int]] = []
-        self._next_id = self._sequence = 0
+        self._next_id, self._sequence = first_lease, 0
         self.queued = 0  # entries that wait for their turn
         self.lent = 0  # leases that other workers hold
 
@@ -222,6 +227,11 @@ class Frontier:
             waiting, self._deeper = self._deeper, []
             for entry in waiting:
                 self.add(entry)
+
+    def waiting_at(self, host: str) -> Iterable[Entry]:
+        """The entries queued for one host."""
+        state = self._hosts.get(host)
+        return state.queue if state is not None else ()
 
     def waiting(self) -> Iterable[Entry]:
         """Every entry not handed out, in no order that matters."""

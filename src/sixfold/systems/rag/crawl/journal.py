@@ -54,8 +54,8 @@ class Journal:
 
     def __init__(self, folder: Path, worker: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        life = len(list(folder.glob(f"w{worker:03d}-*.jsonl")))
-        self._path = folder / f"w{worker:03d}-{life:04d}.jsonl"
+        self.life = len(list(folder.glob(f"w{worker:03d}-*.jsonl")))
+        self._path = folder / f"w{worker:03d}-{self.life:04d}.jsonl"
         self._file = self._path.open("xb", buffering=0)
         self._held: list[bytes] = []
 

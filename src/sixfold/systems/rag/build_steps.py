@@ -1,0 +1,65 @@
+"""The steps of a build, each resumable: what is whole on disk is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from sixfold.files import read_json, replace_json
+from sixfold.systems.rag.build_clean import CleanJob, CleanReport, clean_split
+from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
+from sixfold.systems.rag.crew import Crew
+from sixfold.systems.rag.dedup import DedupConfig, deduplicate
+from sixfold.systems.rag.splits import Split, plan_splits
+
+__all__ = ["Advance", "clean", "drop_duplicates", "plan"]
+
+Advance = Callable[[str, int, int], None]  # (step, done, total)
+
+
+def plan(folder: BuildFolder, inputs: list[str], settings: BuildSettings) -> list[Split]:
+    """Cut the input into splits and freeze that; an unfinished build keeps the plan that it began with."""
+    if folder.plan_path.exists():
+        return folder.read_plan()[2]
+    splits = plan_splits(inputs, settings.split_bytes)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_plan(inputs, settings, splits)
+    return splits
+
+
+def clean(folder: BuildFolder, crew: Crew, advance: Advance, *, killable: bool) -> list[CleanReport]:
+    """Every record of every split becomes a document or a reason."""
+    _, settings, splits = folder.read_plan()
+    jobs = [
+        CleanJob(folder.path, part, split, settings, killable)
+        for part, split in enumerate(splits)
+        if not folder.clean_report(part).exists()
+    ]
+    done = len(splits) - len(jobs)
+    for _ in crew.map(clean_split, jobs):
+        done += 1
+        advance("clean", done, len(splits))
+    reports = []
+    for part in range(len(splits)):
+        folder.journal(part).unlink(missing_ok=True)  # killed between the report and the unlinking
+        reports.append(CleanReport(**read_json(folder.clean_report(part))))
+    return reports
+
+
+def drop_duplicates(folder: BuildFolder, crew: Crew, published: list[Path]) -> dict[str, int]:
+    """Find what repeats an earlier document, of this build or of the published ones; drops by stage."""
+    if folder.drop_counts.exists():
+        counts: dict[str, int] = read_json(folder.drop_counts)
+        return counts
+    _, settings, splits = folder.read_plan()
+
+    def ordered(task: Callable[[int], Any], numbers: Iterable[int]) -> list[Any]:
+        results = dict(crew.map(task, list(numbers)))
+        return [results[at] for at in range(len(results))]
+
+    parts = [folder.documents(part) for part in range(len(splits))]
+    config = DedupConfig(threshold=settings.near_duplicate_jaccard)
+    outcome = deduplicate(parts, published, folder.dedup, map=ordered, config=config)
+    replace_json(folder.drop_counts, outcome.counts)
+    return outcome.counts

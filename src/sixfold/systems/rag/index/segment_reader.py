@@ -1,0 +1,159 @@
+"""Reading a segment: masks for filters and tombstones, passages by their id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sixfold.errors import InputError
+from sixfold.files import read_json
+from sixfold.parts.lexical import LexicalIndex
+from sixfold.parts.vectors import VectorIndex
+from sixfold.systems.rag.index.filters import Filter
+from sixfold.systems.rag.index.segment import BLOCK_CHUNKS, FORMAT, SCHEMA, IndexedChunk, digest
+from sixfold.systems.rag.records import Chunk, Source
+
+__all__ = ["SegmentReader", "segment_bytes"]
+
+Mask = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.bytes_]
+
+_FILTERS_KEPT = 16  # masks of recent filters, n bytes each
+
+
+def segment_bytes(folder: str | Path) -> int:
+    """What a segment takes on disk, as its `segment.json` says. Raises InputError if that is damaged."""
+    meta = read_json(Path(folder) / "segment.json")
+    try:
+        return int(meta["bytes"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError("has no size; build the segment again", path=Path(folder) / "segment.json") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    doc_id: pa.ChunkedArray
+    language: pa.ChunkedArray
+    host: pa.ChunkedArray
+    url: pa.ChunkedArray
+
+
+class SegmentReader:
+    """One segment, open. Its files are held open or mapped, so deleting the folder does not disturb it."""
+
+    def __init__(
+        self, folder: Path, ids: Ids, lexical: LexicalIndex, vectors: VectorIndex, total_bytes: int
+    ) -> None:
+        self.folder = folder
+        self.ids = ids
+        self.lexical = lexical
+        self.vectors = vectors
+        self.total_bytes = total_bytes
+        self._parquet = pq.ParquetFile(folder / "chunks.parquet")
+        self._loaded: _Columns | None = None
+        self._masks: dict[Filter, Mask] = {}
+
+    @classmethod
+    def open(cls, folder: str | Path, *, in_memory: bool = False, verify: bool = False) -> SegmentReader:
+        """Map a segment, or read its vectors into memory; `verify` compares every byte with its SHA-256.
+
+        Raises InputError if a file is missing or damaged, MemoryError if it does not fit.
+        """
+        folder = Path(folder)
+        meta = read_json(folder / "segment.json")
+        try:
+            if meta["format"] != FORMAT:
+                raise ValueError(f"its format is {meta['format']!r}, expected {FORMAT!r}")
+            for name, known in meta["files"].items():
+                path = folder / name
+                if path.stat().st_size != known["bytes"] or (verify and digest(path) != known["sha256"]):
+                    raise ValueError(f"{name} is not what was written")
+            ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
+            lexical = LexicalIndex.load(folder / "lexical")
+            vectors = VectorIndex.load(folder / "vectors", in_memory=in_memory)
+            reader = cls(folder, ids, lexical, vectors, int(meta["bytes"]))
+            counts = {len(ids), lexical.documents, len(vectors), reader._parquet.metadata.num_rows}
+            if counts != {meta["chunks"]} or ids.dtype.kind != "S":
+                raise ValueError("its files do not fit together")
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise InputError(f"not a whole segment ({error}); build it again", path=folder) from error
+        return reader
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def live(self, documents: Iterable[str], chunks: Iterable[str]) -> Mask | None:
+        """True [n] where neither the document nor the chunk is deleted; None if all of them are live."""
+        deleted = np.zeros(len(self), dtype=np.bool_)
+        deleted[[at for at in map(self.position, chunks) if at is not None]] = True
+        if ids := sorted(documents):
+            deleted |= _bools(pc.is_in(self._columns().doc_id, pa.array(ids, pa.string())))
+        return ~deleted if deleted.any() else None
+
+    def allowed(self, where: Filter) -> Mask:
+        """True [n] where the filter lets a passage through."""
+        if where not in self._masks:
+            columns = self._columns()
+            mask = np.ones(len(self), dtype=np.bool_)
+            if where.language is not None:
+                mask &= _bools(pc.equal(columns.language, where.language))
+            if where.host is not None:
+                mask &= _bools(pc.equal(columns.host, where.host.lower()))
+            if where.url_prefix is not None:
+                mask &= _bools(pc.starts_with(columns.url, where.url_prefix))
+            while len(self._masks) >= _FILTERS_KEPT:
+                del self._masks[next(iter(self._masks))]
+            self._masks[where] = mask
+        return self._masks[where]
+
+    def position(self, chunk_id: str) -> int | None:
+        """Where a chunk lies, or None if it is not here."""
+        key = np.bytes_(chunk_id.encode("utf-8", "replace"))
+        at = int(np.searchsorted(self.ids, key))
+        return at if at < len(self.ids) and self.ids[at] == key else None
+
+    def read(self, positions: Sequence[int]) -> list[IndexedChunk]:
+        """The passages at these positions, in the order asked for."""
+        rows: dict[int, IndexedChunk] = {}
+        for group in sorted({at // BLOCK_CHUNKS for at in positions}):
+            wanted = sorted({at for at in positions if at // BLOCK_CHUNKS == group})
+            table = self._parquet.read_row_group(group, columns=SCHEMA.names)
+            found = table.take(pa.array([at % BLOCK_CHUNKS for at in wanted], pa.int64())).to_pylist()
+            rows.update(zip(wanted, map(_indexed, found), strict=True))
+        return [rows[at] for at in positions]
+
+    def close(self) -> None:
+        self._parquet.close()
+
+    def _columns(self) -> _Columns:
+        if self._loaded is None:
+            names = ["doc_id", "language", "host", "url"]
+            table = self._parquet.read(columns=names)
+            self._loaded = _Columns(*(table.column(name) for name in names))
+        return self._loaded
+
+
+def _bools(column: pa.ChunkedArray) -> Mask:
+    mask: Mask = column.to_numpy().astype(np.bool_)
+    return mask
+
+
+def _indexed(row: dict[str, str | int]) -> IndexedChunk:
+    def text(name: str) -> str:
+        return str(row[name])
+
+    def number(name: str) -> int:
+        return int(row[name])
+
+    chunk = Chunk(
+        text("chunk_id"), text("doc_id"), number("ordinal"), number("start"), number("end"), text("text")
+    )
+    source = Source(text("source_file"), number("source_offset"), text("sourcedigest"))
+    return IndexedChunk(chunk, text("url"), text("title"), text("language"), source)

@@ -1,0 +1,153 @@
+"""Stage "crawl-clean-dedup": hosts, records and hash partitions are divided among p workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sixfold.axes import Axis
+from sixfold.design.laws import amdahl_time_s
+from sixfold.study import BASELINE, Check, Context, Measurement, Outcome, Prediction, Reading, Row, Trial, output_folder
+from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
+from sixfold.systems.rag.build_steps import clean, drop_duplicates, plan
+from sixfold.systems.rag.crawl.actors import crawl_distributed
+from sixfold.systems.rag.crawl.crawler import crawl_single
+from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
+from sixfold.systems.rag.embedded_web import CRAWL_LIMITS, hub_of, server_cpu_s
+
+__all__ = ["build_settings", "checks", "corpus_folder", "kept_digests", "predict", "run"]
+
+STAGE = "crawl-clean-dedup"
+
+
+def build_settings(settings: Any) -> BuildSettings:
+    """What the study builds with: the rules for documentation, and each page's first sentence kept for queries."""
+    return BuildSettings(
+        preset=settings["preset"],
+        split_bytes=settings["split_bytes"],
+        strip_known_items=True,
+    )
+
+
+def corpus_folder(context: Context) -> BuildFolder:
+    """The baseline's documents: what every later stage works on, at every p."""
+    return BuildFolder(output_folder(context, STAGE, BASELINE) / "build")
+
+
+def run(trial: Trial) -> Measurement:
+    """Crawl the site (or take the given input), clean every page, drop the duplicates."""
+    context, single = trial.context, trial.workers == BASELINE
+    folder = BuildFolder(trial.folder / "build")
+    crew: Crew
+    if single:
+        crew = SerialCrew(Axis.DATA)
+    else:
+        context.lab()
+        crew = RayCrew(trial.workers, Axis.DATA)
+
+    def advance(step: str, done: int, total: int) -> None:
+        context.emit("progress", step=step, done=done, total=total)
+
+    server_s = server_cpu_s(context.work)
+    began = time.perf_counter()
+    inputs, crawl_readings, bytes_read = _crawl(trial) if not context.settings["inputs"] else (
+        list(context.settings["inputs"]), [], 0
+    )  # fmt: skip
+    crawled = time.perf_counter()
+    plan(folder, inputs, build_settings(context.settings))
+    reports = clean(folder, crew, advance, killable=not single)
+    cleaned = time.perf_counter()
+    counts = drop_duplicates(folder, crew, [])
+    ended = time.perf_counter()
+    readings = [*crawl_readings, *crew.readings()]
+    crew.close()
+    pages = sum(report.kept + report.dropped for report in reports)
+    in_tasks_s = sum(reading.wall_s for reading in crew.readings())
+    return Measurement(
+        wall_s=ended - began,
+        readings=readings,
+        work=pages,
+        work_unit="pages",
+        quality=_agreement(context, folder),
+        quality_metric="documents shared with the baseline",
+        extra={
+            "crawl_s": crawled - began,
+            "clean_s": cleaned - crawled,
+            "dedup_s": ended - cleaned,
+            "driver_s": max(0.0, (ended - crawled) - in_tasks_s / max(1, trial.workers)),
+            "server_cpu_s": server_cpu_s(context.work) - server_s,
+            "splits": len(reports),
+            "documents": sum(report.kept for report in reports) - sum(counts.values()),
+            "payload_bytes": float(bytes_read),
+            "rework_records": sum(report.rework for report in reports),
+            **{f"dropped {stage}": float(n) for stage, n in counts.items()},
+        },
+    )
+
+
+def predict(context: Context, baseline: Row, workers: int) -> Prediction:
+    """Amdahl over what p cores give; every page to a killable child and back; the site's server shares the cores."""
+    profile, extra = context.profile, baseline.extra
+    serial = min(1.0, extra["driver_s"] / baseline.wall_s)
+    compute_s = float(amdahl_time_s(baseline.wall_s, serial, workers)) / profile.ceiling(workers)
+    link, ray = profile.process_link, profile.ray
+    to_child_s = 2 * baseline.work * link.alpha_s.median + extra["payload_bytes"] * link.beta_s_per_byte.median
+    hand_out_s = extra["splits"] * 7 * ray.actor_alpha_s.median if ray is not None else 0.0  # clean, six dedup maps
+    cores = profile.machine.cores
+    server_s = extra["server_cpu_s"] / cores if workers >= cores else 0.0
+    terms = {
+        "compute": compute_s,
+        "communication": (to_child_s + hand_out_s) / workers,
+        "the site's server on a shared core": server_s,
+    }
+    law = "T(1) (s + (1-s)/p) / ceiling(p) + (pages 2 alpha + bytes beta + splits alpha_Ray) / p + server / cores"
+    return Prediction(workers, sum(terms.values()), law, terms)
+
+
+def checks(outcome: Outcome) -> Iterable[Check]:
+    """The documents are the baseline's, whoever crawled and cleaned them."""
+    context = outcome.context
+    single = kept_digests(corpus_folder(context))
+    for row in outcome.rows:
+        other = kept_digests(BuildFolder(output_folder(context, STAGE, row.workers, row.repeat) / "build"))
+        yield Check(
+            f"{row.workers} workers keep the documents of one process",
+            single == other,
+            f"{len(single)} documents by URL and text, {len(single ^ other)} differ",
+        )
+
+
+def kept_digests(folder: BuildFolder) -> set[tuple[str, bytes]]:
+    """(doc_id, digest of the text) of every document that was kept."""
+    gone = {
+        (r["source_file"], r["source_offset"])
+        for r in pq.read_table(folder.drops, columns=["source_file", "source_offset"]).to_pylist()
+    }
+    kept = set()
+    for part in range(len(folder.read_plan()[2])):
+        columns = ["doc_id", "text_digest", "source_file", "source_offset"]
+        for r in pq.read_table(folder.documents(part), columns=columns).to_pylist():
+            if (r["source_file"], r["source_offset"]) not in gone:
+                kept.add((r["doc_id"], r["text_digest"]))
+    return kept
+
+
+def _crawl(trial: Trial) -> tuple[list[str], list[Reading], int]:
+    """Crawl the embedded web into WARC files; what came, and what the meters saw."""
+    out, hub = trial.folder / "crawl", hub_of(trial.context.work)
+    if trial.workers == BASELINE:
+        report = crawl_single([hub], out, CRAWL_LIMITS)
+    else:
+        report = crawl_distributed([hub], out, CRAWL_LIMITS, workers=trial.workers)
+    return [str(Path(out) / "warc")], list(report.readings), report.payload_bytes
+
+
+def _agreement(context: Context, folder: BuildFolder) -> float:
+    """|A and B| / |A or B| of the kept documents and the baseline's."""
+    mine, single = kept_digests(folder), kept_digests(corpus_folder(context))
+    union = mine | single
+    return len(mine & single) / len(union) if union else 1.0

@@ -1,0 +1,217 @@
+"""Ask an index: scatter to the shards, gather, fuse, and return passages with their sources.
+
+Lexical search takes two rounds: the statistics of all shards are summed, then every shard scores with the
+sum, so the result is that of one single index. Writing an answer from the passages is somebody else's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sixfold.errors import ConfigError
+from sixfold.parts.analyzer import Analyzer
+from sixfold.parts.fusion import Run, standard
+from sixfold.parts.vectors import recall
+from sixfold.systems.rag.index.filters import Filter
+from sixfold.systems.rag.index.segment import IndexedChunk
+from sixfold.systems.rag.index.shard import Ids, Scores, merge_vectors
+from sixfold.systems.rag.records import Source
+
+__all__ = ["Passage", "Retriever", "ShardHandle"]
+
+Leg = Literal["lexical", "vector"]
+
+
+class Fusion(Protocol):
+    """One of `parts.fusion`, or anything that is called like it."""
+
+    def __call__(self, runs: Sequence[Run], /, *, depth: int) -> Run:
+        """Several runs become one; of each, at most `depth` results are looked at."""
+        ...
+
+
+class ShardHandle(Protocol):
+    """A `Shard` in this process, or a `RayShard` elsewhere."""
+
+    number: int
+
+    def begin(self, method: str, /, *args: Any, **options: Any) -> Callable[[], Any]:
+        """Start a method of `Shard`; the returned function waits for its result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One result: the text, where it comes from, and why it is here."""
+
+    chunk_id: str
+    doc_id: str
+    url: str
+    title: str
+    language: str
+    text: str
+    start: int  # characters into the document's text
+    end: int
+    source: Source
+    score: float  # after fusion
+    lexical_score: float | None  # BM25; None if that leg did not find it
+    vector_score: float | None  # inner product with the query
+    shard: int
+
+
+class Retriever:
+    """Searches all shards of one generation of an index."""
+
+    def __init__(
+        self,
+        shards: Sequence[ShardHandle],
+        embed_query: Callable[[str], npt.NDArray[np.float32]],
+        *,
+        analyzer: Analyzer | None = None,
+        fusion: Fusion = standard,
+        probes: int | None = None,
+        depth: int = 100,
+    ) -> None:
+        """embed_query: text -> [d]. probes: None searches exactly; otherwise see `tune`.
+
+        fusion: one of parts.fusion, or any function of runs; depth: results of each leg that it sees.
+        """
+        if not shards:
+            raise ConfigError("got no shards, expected at least one")
+        if depth < 1:
+            raise ConfigError(f"got depth={depth}, expected at least 1")
+        self._shards = list(shards)
+        self._embed_query = embed_query
+        self._analyzer = analyzer or Analyzer()
+        self._fusion = fusion
+        self.probes = probes
+        self._depth = depth
+
+    def search(
+        self,
+        question: str,
+        k: int = 10,
+        *,
+        where: Filter | None = None,
+        legs: Sequence[Leg] = ("lexical", "vector"),
+    ) -> list[Passage]:
+        """The k best passages for a question, best first, ties by chunk_id; fewer if there are no more.
+
+        Raises ConfigError: k below 1, or no leg to search with.
+        """
+        if k < 1 or not legs:
+            raise ConfigError(f"got k={k}, legs={list(legs)}, expected at least 1 of each")
+        depth = max(k, self._depth)
+        runs: dict[Leg, Run] = {}
+        if "lexical" in legs:
+            runs["lexical"] = self.lexical_run(question, depth, where)
+        if "vector" in legs:
+            runs["vector"] = self.vector_run(question, depth, where)
+        fused = self._fusion(list(runs.values()), depth=depth) if len(runs) > 1 else next(iter(runs.values()))
+        return self._passages(fused[:k], {leg: dict(run) for leg, run in runs.items()})
+
+    def lexical_run(self, question: str, k: int, where: Filter | None = None) -> Run:
+        """The k best (chunk_id, BM25 score): those of a single index, to the last bit."""
+        terms = self._analyzer.terms(question)
+        if not terms:
+            return []
+        statistics = reduce(add, self._gather("statistics", terms))
+        runs = self._gather("lexical", terms, statistics, k, where)
+        return sorted((item for run in runs for item in run), key=lambda item: (-item[1], item[0]))[:k]
+
+    def vector_run(self, question: str, k: int, where: Filter | None = None) -> Run:
+        """The k best (chunk_id, inner product) for one question."""
+        scores_1k, ids_1k = self.search_vectors(self._embed_query(question)[None, :], k, self.probes, where)
+        return [
+            (key.decode(), float(score))
+            for key, score in zip(ids_1k[0].tolist(), scores_1k[0], strict=True)
+            if key
+        ]
+
+    def search_vectors(
+        self,
+        queries_qd: npt.NDArray[np.float32],
+        k: int,
+        probes: int | None = None,
+        where: Filter | None = None,
+    ) -> tuple[Scores, Ids]:
+        """Scores [q, k] and chunk ids [q, k] (UTF-8 bytes) for many queries at once; see `Shard.vector`."""
+        return self.begin_vectors(queries_qd, k, probes, where)()
+
+    def begin_vectors(
+        self,
+        queries_qd: npt.NDArray[np.float32],
+        k: int,
+        probes: int | None = None,
+        where: Filter | None = None,
+    ) -> Callable[[], tuple[Scores, Ids]]:
+        """As `search_vectors`, but returns at once: the shards work while the caller prepares the next batch."""
+        waiting = [shard.begin("vector", queries_qd, k, probes, where) for shard in self._shards]
+        return lambda: merge_vectors((result() for result in waiting), len(queries_qd), k)
+
+    def tune(
+        self, queries_qd: npt.NDArray[np.float32], k: int = 10, target_recall: float = 0.99, most: int = 4096
+    ) -> int:
+        """The smallest number of probes, one for all segments, with this recall@k against the exact scan.
+
+        Sets `probes` and returns it. Use questions like those to come, and none that will be scored. The
+        default is one point below exact. Bisection, as in `parts.vectors.tune`.
+        """
+        if not 0 < target_recall <= 1:
+            raise ConfigError(f"got target_recall={target_recall}, expected above 0 and at most 1")
+        _, exact_qk = self.search_vectors(queries_qd, k)
+
+        def reached(probes: int) -> bool:
+            return recall(self.search_vectors(queries_qd, k, probes)[1], exact_qk) >= target_recall
+
+        high = 1
+        while high < most and not reached(high):
+            high *= 2
+        low = high // 2 + 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if reached(middle) else (middle + 1, high)
+        self.probes = high
+        return high
+
+    def _gather(self, method: str, *args: Any) -> list[Any]:
+        waiting = [shard.begin(method, *args) for shard in self._shards]
+        return [result() for result in waiting]
+
+    def _passages(self, fused: Run, scores: dict[Leg, dict[str, float]]) -> list[Passage]:
+        found: dict[str, tuple[int, IndexedChunk]] = {}
+        # Every shard is asked: which of them has a chunk costs a binary search, and no bookkeeping here.
+        for shard, chunks in zip(
+            self._shards, self._gather("passages", [key for key, _ in fused]), strict=True
+        ):
+            found.update({key: (shard.number, chunk) for key, chunk in chunks.items()})
+        lexical, vector = scores.get("lexical", {}), scores.get("vector", {})
+        passages = []
+        for key, score in fused:
+            number, at = found[key]
+            chunk = at.chunk
+            passages.append(
+                Passage(
+                    chunk_id=key,
+                    doc_id=chunk.doc_id,
+                    url=at.url,
+                    title=at.title,
+                    language=at.language,
+                    text=chunk.text,
+                    start=chunk.start,
+                    end=chunk.end,
+                    source=at.source,
+                    score=score,
+                    lexical_score=lexical.get(key),
+                    vector_score=vector.get(key),
+                    shard=number,
+                )
+            )
+        return passages
