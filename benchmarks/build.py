@@ -50,7 +50,12 @@ def ours(warc: Path, start: int, limit: int) -> dict[str, float]:
         if seen == start + limit:
             break
     assert began_s is not None and cpu_s is not None
-    return {"wall_s": time.perf_counter() - began_s, "cpu_s": time.process_time() - cpu_s, "kept": kept, "pages": seen - start}
+    return {
+        "wall_s": time.perf_counter() - began_s,
+        "cpu_s": time.process_time() - cpu_s,
+        "kept": kept,
+        "pages": seen - start,
+    }
 
 
 def main() -> None:
@@ -76,7 +81,9 @@ def main() -> None:
     for k in range(slices):
         window = [str(warc), str(k * size), str(size)]
         command = [sys.executable, __file__, "--ours", *window]
-        mine.append(json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout))
+        mine.append(
+            json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+        )
         with tempfile.TemporaryDirectory() as out:
             command = [str(PEER), str(HERE / "peers" / "datatrove_build.py"), window[0], out, *window[1:]]
             output = subprocess.run(command, env=environment, check=True, capture_output=True).stdout

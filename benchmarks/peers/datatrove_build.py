@@ -31,7 +31,7 @@ def main(warc: Path, out: Path, start: int, limit: int) -> None:
     logging.disable(logging.WARNING)
     kept: list[Document] = []
 
-    def keep(data, rank=0, world_size=1):  # noqa: ANN001, ANN202
+    def keep(data, rank=0, world_size=1):
         for document in data:
             kept.append(document)
             yield document
@@ -44,7 +44,9 @@ def main(warc: Path, out: Path, start: int, limit: int) -> None:
         C4QualityFilter(filter_no_terminal_punct=False),
         FineWebQualityFilter(),
         keep,
-        MinhashDedupSignature(output_folder=str(out), config=MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)),
+        MinhashDedupSignature(
+            output_folder=str(out), config=MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
+        ),
     ]
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     data = None

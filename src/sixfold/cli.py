@@ -50,7 +50,7 @@ def systems(as_json: JsonFlag = False) -> None:
         return
     table = Table("system", "what it is", "ceiling", "axes", "ladder")
     for r in records:
-        table.add_row(r["name"], r["title"], r["ceiling"], ", ".join(r["axes"]), " -> ".join(r["stages"]))
+        table.add_row(*(", ".join(cell) if isinstance(cell, list) else cell for cell in r.values()))
     Console().print(table)
 
 
@@ -79,16 +79,22 @@ def probe(
 
 @app.command()
 def study(
-    system: Annotated[str | None, typer.Argument(help="Which system; left out with --again and --resume.")] = None,
+    system: Annotated[
+        str | None, typer.Argument(help="Which system; left out with --again and --resume.")
+    ] = None,
     workers: Annotated[str, typer.Option(help="Worker counts, separated by commas.")] = "1,2",
     stage: Annotated[str | None, typer.Option(help="Climb this stage only.")] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on past an unmet milestone.")] = False,
-    again: Annotated[Path | None, typer.Option(help="Repeat the run in this folder from its manifest.")] = None,
+    again: Annotated[
+        Path | None, typer.Option(help="Repeat the run in this folder from its manifest.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Finish the interrupted run in this folder.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="At most 2 minutes on 2 cores.")] = False,
     full: Annotated[bool, typer.Option("--full", help="As long as a published claim needs.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Join this Ray cluster instead of starting one.")
+    ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: name=value.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are kept.")] = Path("runs"),
     as_json: JsonFlag = False,
@@ -155,7 +161,9 @@ def study(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="The folder of a run.")], as_json: JsonFlag = False) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")], as_json: JsonFlag = False
+) -> None:
     """Write a run's report again from what its folder holds."""
     from sixfold.report import write_report
     from sixfold.study.run_folder import RunFolder

@@ -1,16 +1,25 @@
 """Every error that Sixfold raises on purpose.
 
-    SixfoldError
-    ├── UserError              the caller can mend it; the command line prints one line and exits with 2
-    │   ├── InputError         a file, line or field is wrong
-    │   ├── ConfigError        an option or a field of a configuration is wrong
-    │   └── PrerequisiteError  something is not installed; says which command to type
-    └── InvariantError         a promise of ours was broken; a bug, shown with its traceback
+SixfoldError
+├── UserError              the caller can mend it; the command line prints one line and exits with 2
+│   ├── InputError         a file, line or field is wrong
+│   │   └── CapacityError  it would not fit where it is to be kept
+│   ├── ConfigError        an option or a field of a configuration is wrong
+│   └── PrerequisiteError  something is not installed; says which command to type
+└── InvariantError         a promise of ours was broken; a bug, shown with its traceback
 """
 
 from pathlib import Path
 
-__all__ = ["ConfigError", "InputError", "InvariantError", "PrerequisiteError", "SixfoldError", "UserError"]
+__all__ = [
+    "CapacityError",
+    "ConfigError",
+    "InputError",
+    "InvariantError",
+    "PrerequisiteError",
+    "SixfoldError",
+    "UserError",
+]
 
 
 class SixfoldError(Exception):
@@ -25,7 +34,12 @@ class InputError(UserError):
     """A file, a line of it or a field of it is not what it should be."""
 
     def __init__(
-        self, message: str, *, path: str | Path | None = None, line: int | None = None, field: str | None = None
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        line: int | None = None,
+        field: str | None = None,
     ) -> None:
         where = "" if path is None else f"{path}"
         if line is not None:
@@ -34,6 +48,10 @@ class InputError(UserError):
             where += f" [{field}]" if where else f"[{field}]"
         super().__init__(f"{where}: {message}" if where else message)
         self.path, self.line, self.field = path, line, field
+
+
+class CapacityError(InputError):
+    """Something would outgrow the place that is to hold it, such as a segment its shard."""
 
 
 class ConfigError(UserError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ class LadderProgress:
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None)
-        self._steps = {
+        self._steps: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "created": self._created,
             "prepare": lambda e: self._begin("preparing the input (not measured)"),
             "prediction": self._prediction,
@@ -91,12 +91,14 @@ class LadderProgress:
 
     def _prediction(self, event: Mapping[str, Any]) -> None:
         self.console.print(
-            f"  predicted  {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s", markup=False
+            f"  predicted  {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s",
+            markup=False,
         )
 
     def _row(self, event: Mapping[str, Any]) -> None:
         self.console.print(
-            f"  measured   {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s", markup=False
+            f"  measured   {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s",
+            markup=False,
         )
 
     def _milestone(self, event: Mapping[str, Any]) -> None:
@@ -113,7 +115,9 @@ class LadderProgress:
 
     def _interrupted(self, event: Mapping[str, Any]) -> None:
         if self.folder is not None:
-            self.console.print(f"interrupted; go on with: sixfold study --resume {self.folder.path}", markup=False)
+            self.console.print(
+                f"interrupted; go on with: sixfold study --resume {self.folder.path}", markup=False
+            )
 
 
 def _who(workers: int) -> str:

@@ -22,7 +22,7 @@ def brute(vectors, queries, k, mask=None):
     rows = []
     for query in queries:
         scores = [
-            (-float(pair_scores(query, vectors, np.array([at]))[0]), at)
+            (-float(pair_scores(query[None], vectors, np.array([[at]]))[0, 0]), at)
             for at in range(len(vectors))
             if mask is None or mask[at]
         ]
@@ -80,7 +80,7 @@ def test_a_pair_score_is_the_inner_product(d, seed):
     rng = np.random.default_rng(seed)
     query, vectors = rng.standard_normal(d).astype(np.float32), rng.standard_normal((5, d)).astype(np.float32)
     exact = vectors.astype(np.float64) @ query.astype(np.float64)
-    assert np.allclose(pair_scores(query, vectors, np.arange(5)), exact, rtol=1e-6, atol=1e-6)
+    assert np.allclose(pair_scores(query[None], vectors, np.arange(5)[None])[0], exact, rtol=1e-6, atol=1e-6)
 
 
 def test_large_scores_keep_their_candidates():
@@ -89,7 +89,7 @@ def test_large_scores_keep_their_candidates():
     queries = (rng.standard_normal((3, 384)) * 1e4).astype(np.float32)
     scores, positions = VectorIndex.build(vectors).search(queries, 10)
     for query, row, at in zip(queries, scores, positions, strict=True):
-        every = pair_scores(query, vectors, np.arange(len(vectors)))
+        every = pair_scores(query[None], vectors, np.arange(len(vectors))[None])[0]
         best = np.lexsort((np.arange(len(vectors)), -every))[:10]
         assert np.array_equal(at, best)
         assert np.array_equal(row, every[best])

@@ -117,7 +117,11 @@ def make_row(stage: str, workers: int, repeat: int = 0, /, *, scale: float = 1.0
         "moved_bytes": 0 if workers == BASELINE else 3_200_000 * workers, "work": work, "work_unit": unit,
         "quality": quality, "quality_metric": metric,
         "cost_usd": max(1, workers) * wall_s * USD_PER_WORKER_S, "config": CONFIG, "extra": {},
-        "axis_s": {"cluster": communication_s, AXES[stage].value: compute_s + rework_s},
+        "axis_s": (
+            {"cluster": communication_s, AXES[stage].value: compute_s + rework_s}
+            if AXES[stage] is not Axis.CLUSTER
+            else {"cluster": wall_s - idle_s}
+        ),
         "axis_bytes": {} if workers == BASELINE else {"cluster": 3_200_000 * workers},
     }  # fmt: skip
     return Row(**{**values, **changes})

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny import census, cook_alone, kitchen, make_profile
 
-from sixfold.errors import ConfigError, InvariantError
+from sixfold.errors import ConfigError, InputError, InvariantError
 from sixfold.study import (
     BASELINE,
     Length,
@@ -62,7 +62,7 @@ def test_a_system_that_adds_privacy_climbs_its_ladder_without_an_engine(tmp_path
     assert result.verdicts[1].predicted == pytest.approx(1 - 100 / 20_000 / 1.0 / 50)
     panel = result.folder.panel()
     assert [(row.stage, row.workers) for row in panel] == [("baseline", BASELINE), ("clip", 1), ("noise", 1)]
-    assert all(row.communication_s > row.compute_s > 0 for row in panel)
+    assert all(row.communication_s >= 0.05 and row.compute_s > 0 for row in panel)
     assert all(row.axis_bytes == {"data": 160_000} for row in panel)
     assert result.headline.row is not None
     assert result.headline.row.stage == "noise"
@@ -104,7 +104,9 @@ def test_noise_that_ruins_the_quality_fails_the_milestone_and_is_no_headline(tmp
 
 @pytest.mark.ray
 def test_a_pipeline_scales_on_ray_and_ends_in_a_constraint(tmp_path: Path, ray_lab: object) -> None:
-    result = run_study(kitchen(tmp_path, dish_s=0.04), QUICK, make_profile(), runs=tmp_path / "runs")
+    result = run_study(
+        kitchen(tmp_path, dish_s=0.1, target_e=0.5), QUICK, make_profile(), runs=tmp_path / "runs"
+    )
     assert result.passed, result.verdicts
     run = result.folder
     assert kinds(run) == [
@@ -129,7 +131,7 @@ def test_a_pipeline_scales_on_ray_and_ends_in_a_constraint(tmp_path: Path, ray_l
     ]
     row = run.panel().median("cook", 2)
     assert row is not None
-    assert row.compute_s == pytest.approx(0.16, abs=0.05), "metered from inside the tasks"
+    assert 0.4 <= row.compute_s < 0.8, "metered from inside the tasks"
     assert set(row.axis_s) == {"inference"}
     assert row.config == run.manifest()["config"]
     assert run.manifest()["lab"]["workers"] == 2
@@ -261,6 +263,10 @@ def test_a_resume_that_would_mix_rows_is_refused(tmp_path: Path) -> None:
     manifest["machine"]["cpu"] = "abacus"
     result.folder.write_manifest(manifest)
     with pytest.raises(ConfigError, match="another machine"):
+        run_study(kitchen(tmp_path), QUICK, make_profile(), resume=result.folder)
+    del manifest["profile"]
+    result.folder.write_manifest(manifest)
+    with pytest.raises(InputError, match=r"manifest\.json \[profile\]: missing"):
         run_study(kitchen(tmp_path), QUICK, make_profile(), resume=result.folder)
     assert list(result.folder.panel()) == rows
 

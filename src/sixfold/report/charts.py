@@ -217,9 +217,12 @@ def _measured(axes: Axes, curve: Curve) -> None:
         clip_on=False, markeredgecolor=COLOURS["surface"], markeredgewidth=1.0, solid_capstyle="round",
     )  # fmt: skip
     if curve.measured:
+        last = curve.measured[-1]
+        beside = len(curve.measured) > 1 and last[0] >= axes.get_xticks()[-1]  # else lines run through it
         axes.annotate(
-            times(curve.measured[-1][1]), curve.measured[-1], xytext=(9, 0), textcoords="offset points",
-            va="center", color=COLOURS["ink"], fontsize=12, fontweight="bold", annotation_clip=False,
+            times(last[1]), last, xytext=(9, 0) if beside else (0, -9), textcoords="offset points",
+            ha="left" if beside else "center", va="center" if beside else "top",
+            color=COLOURS["ink"], fontsize=12, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 

@@ -133,7 +133,10 @@ def _reading(name: str, value: Mapping[str, object]) -> Fact:
     if str(value.get("source", "")).lower().startswith("assumption"):
         labels = (*labels, "assumed")
     return Fact(
-        str(value.get("name") or name), quantity(value["value"], str(value.get("unit") or "")), source, labels
+        str(value.get("name") or _unit_of(name)[0]),
+        quantity(value["value"], str(value.get("unit") or "")),
+        source,
+        labels,
     )
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from sixfold.report.facts import labels_in
 from sixfold.report.record import Record, mapping
-from sixfold.report.units import seconds
 
 __all__ = ["Notice", "about", "notices"]
 
@@ -64,12 +63,20 @@ def about(record: Record) -> list[str]:
     length = mapping(manifest.get("options")).get("length")
     said = [
         f"{began.day} {began:%B %Y, %H:%M} UTC" if began else "",
-        f"took {seconds((ended - began).total_seconds())}" if began and ended else "",
+        f"took {_whole_seconds((ended - began).total_seconds())}" if began and ended else "",
         f"{cores} {'core' if cores == 1 else 'cores'}" if cores else "",
         f"{length} length" if length else "",
         record.status,
     ]
     return [each for each in said if each]
+
+
+def _whole_seconds(value_s: float) -> str:
+    """A duration between two stamps, which are whole seconds."""
+    minutes, rest_s = divmod(round(value_s), 60)
+    if minutes:
+        return f"{minutes:,} min {rest_s} s"
+    return f"{rest_s} s" if rest_s else "under 1 s"
 
 
 def _moment(text: object) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sixfold.design.catalog import Price
 from sixfold.design.checklist import Design
-from sixfold.errors import ConfigError
+from sixfold.errors import ConfigError, InputError
 from sixfold.lab.profile import Profile
 from sixfold.study.options import Options
 from sixfold.study.run_folder import (
@@ -70,15 +70,18 @@ def new_manifest(
 
 
 def resumed_manifest(run: RunFolder, system: System, options: Options) -> dict[str, Any]:
-    """The manifest of a run that goes on; ConfigError if it belongs to another system or machine."""
+    """The manifest of a run that goes on; ConfigError if it is of another system or machine."""
     manifest = run.manifest()
+    for name in ("machine", "profile", "usd_per_worker_s"):
+        if name not in manifest:
+            raise InputError("missing, so that the run cannot go on", path=run.manifest_path, field=name)
     if manifest["system"] != system.name:
         raise ConfigError(f"{run.path} is a run of {manifest['system']}, not of {system.name}")
     machine = describe_machine()
     for key in ("cpu", "cores"):
-        if manifest["machine"][key] != machine[key]:
+        if (before := manifest["machine"].get(key)) != machine[key]:
             raise ConfigError(
-                f"{run.path} was begun on another machine ({key} {manifest['machine'][key]}, "
+                f"{run.path} was begun on another machine ({key} {before}, "
                 f"here {machine[key]}), and times are not comparable: start a new run with --again {run.path}"
             )
     session = {"at": utc_now(), "git_commit": git_commit(), "command": command_line()}

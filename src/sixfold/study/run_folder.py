@@ -134,9 +134,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def describe_versions() -> dict[str, str]:
-    """Python and every installed package that Sixfold or one of its extras names."""
+    """Python and every installed package that Sixfold or the extra of a system names."""
     versions = {"python": platform.python_version()}
     for requirement in importlib.metadata.requires("sixfold") or []:
+        if 'extra == "dev"' in requirement:
+            continue
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         with suppress(importlib.metadata.PackageNotFoundError):  # of an extra that is not installed
             versions[name] = importlib.metadata.version(name)

@@ -16,7 +16,7 @@ from typing import Any
 from sixfold.axes import Axis
 from sixfold.design.catalog import price
 from sixfold.design.checklist import Design, load_design
-from sixfold.errors import ConfigError, InvariantError
+from sixfold.errors import ConfigError, InputError, InvariantError
 from sixfold.files import json_text
 from sixfold.lab.lab import Lab
 from sixfold.lab.profile import Profile
@@ -105,7 +105,12 @@ class _Runner:
         else:
             self.folder, self.manifest = resume, resumed_manifest(resume, system, options)
             # The ceilings that its predictions used are those it is judged by.
-            self.profile = Profile.model_validate(self.manifest["profile"])
+            try:
+                self.profile = Profile.model_validate(self.manifest["profile"])
+            except ValueError as error:
+                raise InputError(
+                    f"not a profile: {error}", path=resume.manifest_path, field="profile"
+                ) from None
         self.usd_per_worker_s = float(self.manifest["usd_per_worker_s"])
         self.resources = ExitStack()
         self._lab: Lab | None = None

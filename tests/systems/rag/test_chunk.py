@@ -92,9 +92,7 @@ def test_a_table_of_contents_and_code_are_cut_by_lines():
     listing = "\n".join(f"chapter_{i}(x, y)" for i in range(300))
     chunks = chunk_document(document(listing), ChunkConfig(target_words=40))
     assert len(chunks) > 10
-    assert all(
-        line.startswith("chapter_") and line.endswith("y)") for c in chunks for line in c.text.split("\n")
-    )
+    assert all(line.startswith("chapter_") and line.endswith("y)") for c in chunks for line in c.text.split("\n"))
 
 
 def test_the_cut_is_stable():
@@ -113,9 +111,7 @@ def test_nothing_gives_nothing_and_megabytes_do_not_hurt():
 
 
 def test_other_languages_end_sentences_their_own_way():
-    chunks = chunk_document(
-        document("これは最初の文です。これは二番目の文です。" * 5, "ja"), ChunkConfig(max_chars=25)
-    )
+    chunks = chunk_document(document("これは最初の文です。これは二番目の文です。" * 5, "ja"), ChunkConfig(max_chars=25))
     assert all(c.text.endswith("。") for c in chunks)
 
 

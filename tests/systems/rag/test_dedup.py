@@ -87,9 +87,7 @@ def brute_force(published: list[Document], new: list[Document], config: DedupCon
     for d, is_new in considered:
         if is_new and d.text in by_text:
             unchanged = d.doc_id in live and live[d.doc_id].text == d.text
-            drops.append(
-                (d.url, d.source.offset, "exact-duplicate", d.url if unchanged else by_text[d.text].url)
-            )
+            drops.append((d.url, d.source.offset, "exact-duplicate", d.url if unchanged else by_text[d.text].url))
             continue
         by_text.setdefault(d.text, d)
         remaining.append((d, is_new))

@@ -19,9 +19,7 @@ from sixfold.systems.rag.sources import Format, ReadOptions, Split, plan_splits,
 HTML = b"<html><body><p>A page about %d, and nothing else.</p></body></html>"
 
 
-def warc(
-    url: str, content: bytes, type=WarcRecordType.response, mime="application/http; msgtype=response"
-) -> bytes:
+def warc(url: str, content: bytes, type=WarcRecordType.response, mime="application/http; msgtype=response") -> bytes:
     record = WarcRecord()
     record.init_headers(record_type=type)
     record.headers["WARC-Target-URI"] = url
@@ -98,9 +96,7 @@ def test_a_record_is_found_again_and_a_changed_file_is_noticed(carrier):
 
 def test_a_false_length_does_not_hide_the_rest(tmp_path):
     lie = page(1).replace(b"Content-Length: ", b"Content-Length: 9999", 1)
-    items = read_all(
-        [write(tmp_path / "x.warc", page(0) + lie + page(2))], options=ReadOptions(max_payload_bytes=1)
-    )
+    items = read_all([write(tmp_path / "x.warc", page(0) + lie + page(2))], options=ReadOptions(max_payload_bytes=1))
     assert reasons(items) == ["too-large"] * 3
     items = read_all([write(tmp_path / "x.warc", page(0) + lie + page(2))])
     assert reasons(items) == ["ok", "truncated", "ok"]
@@ -119,9 +115,7 @@ BAD_RECORDS = {
 
 @pytest.mark.parametrize("reason", BAD_RECORDS)
 def test_a_bad_record_is_named_and_its_neighbours_are_kept(carrier, reason):
-    items = read_all(
-        [carrier(page(1), BAD_RECORDS[reason], page(2))], options=ReadOptions(max_payload_bytes=100_000)
-    )
+    items = read_all([carrier(page(1), BAD_RECORDS[reason], page(2))], options=ReadOptions(max_payload_bytes=100_000))
     assert reasons(items) == ["ok", reason, "ok"]
     assert (items[1].url, items[1].stage) == ("http://h/x", "read")
 
@@ -168,9 +162,7 @@ def test_gzip_bomb_and_hundred_megabyte_page_are_bounded(tmp_path):
     compressor = zlib.compressobj(9, wbits=31)
     head = b"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: http://h/huge\r\n"
     head += b"Content-Length: 100000100\r\n\r\n"
-    pieces = [compressor.compress(head + http(b""))] + [
-        compressor.compress(b"a" * 1_000_000) for _ in range(100)
-    ]
+    pieces = [compressor.compress(head + http(b""))] + [compressor.compress(b"a" * 1_000_000) for _ in range(100)]
     huge = b"".join(pieces) + compressor.flush()
     items = read_all([write(tmp_path / "x.warc.gz", gzip.compress(page(1)) + huge + gzip.compress(page(2)))])
     assert reasons(items) == ["ok", "too-large", "ok"]

@@ -11,16 +11,15 @@ from typing import Protocol
 from sixfold.errors import ConfigError
 from sixfold.files import replace_json
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
-from sixfold.systems.rag.clean.cleaner import Cleaner, CleanerConfig
+from sixfold.systems.rag.clean.cleaner import CONFIGS, Cleaner, CleanerConfig
 from sixfold.systems.rag.clean.killable import KillableCleaner
-from sixfold.systems.rag.clean.presets import PRESETS
 from sixfold.systems.rag.journal import Journal
 from sixfold.systems.rag.known_items import leading_sentence, strip_known_items
-from sixfold.systems.rag.records import Document, Dropped, RawRecord
+from sixfold.systems.rag.records import Document, Dropped, Kind, RawRecord, Source
 from sixfold.systems.rag.records_arrow import documents_to_table, dropped_to_table, write_part
 from sixfold.systems.rag.sources import Split, read_split
 
-__all__ = ["CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order"]
+__all__ = ["CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order", "warm_cleaner"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +88,16 @@ def url_order(url: str) -> int:
 
 def cleaner_config(settings: BuildSettings) -> CleanerConfig:
     """The cleaner that a build's settings ask for; ConfigError for a preset that does not exist."""
-    if settings.preset not in PRESETS:
-        raise ConfigError(f"no preset {settings.preset!r}; there are {', '.join(PRESETS)}")
+    if settings.preset not in CONFIGS:
+        raise ConfigError(f"no preset {settings.preset!r}; there are {', '.join(CONFIGS)}")
     languages = None if settings.languages is None else frozenset(settings.languages)
-    return CleanerConfig(filters=PRESETS[settings.preset], languages=languages)
+    return replace(CONFIGS[settings.preset], languages=languages)
+
+
+def warm_cleaner(settings: BuildSettings, killable: bool, _: int) -> None:
+    """Load what a worker keeps for its life: the language model, and the child with its own."""
+    page = RawRecord("http://warm.up/", b"<p>A page to warm up with.</p>", Kind.HTML, None, Source("", 0, ""))
+    _cleaner(settings, killable).clean(page)
 
 
 @lru_cache(maxsize=2)

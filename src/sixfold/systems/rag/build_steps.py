@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.files import read_json, replace_json
+from sixfold.systems.rag.build_chunks import ChunkJob, chunk_part
 from sixfold.systems.rag.build_clean import CleanJob, CleanReport, clean_split
+from sixfold.systems.rag.build_embed import EmbedJob, embed_part
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
+from sixfold.systems.rag.build_index import SegmentJob, write_shard
 from sixfold.systems.rag.crew import Crew
 from sixfold.systems.rag.dedup import DedupConfig, deduplicate
+from sixfold.systems.rag.index.segment import SegmentInfo
 from sixfold.systems.rag.splits import Split, plan_splits
 
-__all__ = ["Advance", "clean", "drop_duplicates", "plan"]
+__all__ = ["Advance", "clean", "cut", "drop_duplicates", "embed", "plan", "write_segments"]
 
 Advance = Callable[[str, int, int], None]  # (step, done, total)
 
@@ -63,3 +67,49 @@ def drop_duplicates(folder: BuildFolder, crew: Crew, published: list[Path]) -> d
     outcome = deduplicate(parts, published, folder.dedup, map=ordered, config=config)
     replace_json(folder.drop_counts, outcome.counts)
     return outcome.counts
+
+
+def cut(folder: BuildFolder, crew: Crew, advance: Advance, shards: int, *, source: BuildFolder | None = None) -> int:
+    """Documents become passages, by shard; returns their number. `source` has the documents, if not `folder`."""
+    source = source or folder
+    parts = len(source.read_plan()[2])
+    jobs = [
+        ChunkJob(source.path, folder.path, part, shards) for part in range(parts) if not folder.chunks(part).exists()
+    ]
+    return _all(crew.map(chunk_part, jobs), advance, "cut", len(jobs))
+
+
+def embed(folder: BuildFolder, crew: Crew, advance: Advance, cache: Path) -> int:
+    """Passages get vectors; returns the number of passages."""
+    parts = len(folder.read_plan()[2])
+    jobs = [EmbedJob(folder.path, part, cache) for part in range(parts)]
+    return _all(crew.map(embed_part, jobs), advance, "embed", len(jobs))
+
+
+def write_segments(
+    folder: BuildFolder,
+    crew: Crew,
+    advance: Advance,
+    segments: list[Path],
+    parts: int,
+    capacity_bytes: int,
+    *,
+    with_vectors: bool,
+) -> list[SegmentInfo | None]:
+    """Every shard of the build becomes a segment, if it has passages; those that are there are kept."""
+    jobs = [
+        SegmentJob(folder.path, parts, shard, path, capacity_bytes, with_vectors) for shard, path in enumerate(segments)
+    ]
+    results: dict[int, SegmentInfo | None] = {}
+    for shard, info in crew.map(write_shard, jobs):
+        results[shard] = info
+        advance("index", len(results), len(jobs))
+    return [results[shard] for shard in range(len(jobs))]
+
+
+def _all(results: Iterable[tuple[int, int]], advance: Advance, step: str, total: int) -> int:
+    added = 0
+    for done, (_, number) in enumerate(results, start=1):
+        added += number
+        advance(step, done, total)
+    return added

@@ -14,7 +14,8 @@ app = typer.Typer(no_args_is_help=True, help="Web-scale text: crawl, clean, dedu
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 IndexOption = Annotated[
-    Path | None, typer.Option("--index", help="The index; without it, that of the newest run of the rag study.")
+    Path | None,
+    typer.Option("--index", help="The index; without it, that of the newest run of the rag study."),
 ]
 
 
@@ -26,9 +27,9 @@ def site(
     seed: Annotated[int, typer.Option(help="Seed of the slow and the broken pages.")] = 0,
 ) -> None:
     """Serve the embedded web on loopback addresses: the documentation of the installed Python, a host a package."""
-    from sixfold.systems.rag.site import serve
+    from sixfold.systems.rag.embedded_web import serve_site
 
-    serve(packages=packages.split(",") if packages else None, limit=limit, port=port, seed=seed)
+    serve_site(packages.split(",") if packages else None, limit, seed, port)
 
 
 @app.command()
@@ -51,7 +52,9 @@ def crawl(
 
 @app.command()
 def build(
-    inputs: Annotated[list[str], typer.Argument(help="WARC, WET, JSONL files or globs; folders of HTML, text, Markdown.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="WARC, WET, JSONL files or globs; folders of HTML, text, Markdown.")
+    ],
     out: Annotated[Path, typer.Option(help="The index: made, resumed, or added to.")],
     workers: Annotated[int, typer.Option(min=0, help="Ray actors; 0 builds in this process.")] = 2,
     capacity: Annotated[str, typer.Option(help="What one shard may hold, such as 512MB.")] = "1GB",
@@ -129,7 +132,17 @@ def evaluate(
 
 def parse_bytes(text: str) -> int:
     """'512MB' -> 512_000_000; kB, MB, GB, TB are powers of 1000 and KiB... of 1024."""
-    units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    units = {
+        "": 1,
+        "b": 1,
+        "kb": 1e3,
+        "mb": 1e6,
+        "gb": 1e9,
+        "tb": 1e12,
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+    }
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
     try:
         size = int(float(digits) * units[text[len(digits) :].strip().lower()])

@@ -281,9 +281,7 @@ def _halves(joined: bytes) -> NDArray[np.uint64]:
 def _write_entries(job: Job, step: str, part: int, tables: list[pa.Table], key: str) -> None:
     entries = pa.concat_tables(tables) if tables else _no_entries(step)
     partitions = (entries[key].to_numpy() >> np.uint64(32)) % np.uint64(job.n_partitions)
-    write_slices(
-        entries, partitions.astype(np.int64), job.n_partitions, job.work / step / f"{part:06d}.arrow"
-    )
+    write_slices(entries, partitions.astype(np.int64), job.n_partitions, job.work / step / f"{part:06d}.arrow")
 
 
 def _no_entries(step: str) -> pa.Table:

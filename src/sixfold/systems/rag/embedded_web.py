@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from sixfold.systems.rag.crawl.limits import CrawlLimits
-from sixfold.systems.rag.site import SITE_SCOPE, SiteServer, render_site
+from sixfold.systems.rag.site import SiteServer, render_site, serve
 
-__all__ = ["CRAWL_LIMITS", "cache_folder", "server_cpu_s", "start_site", "stop_site"]
+__all__ = ["cache_folder", "hub_and_limits", "serve_site", "server_cpu_s", "start_site", "stop_site"]
 
 # The site's own faults stay: broken pages are not retried, and nothing waits longer than its slowest page.
-CRAWL_LIMITS = CrawlLimits(scope=(SITE_SCOPE,), capacity=200_000, retries=0, max_delay_s=0.02, timeout_s=10.0)
+_LIMITS = CrawlLimits(capacity=200_000, retries=0, max_delay_s=0.02, timeout_s=10.0)
 
 _running: dict[Path, SiteServer] = {}  # by the study's work folder: a server belongs to one study
 
@@ -35,15 +36,21 @@ def start_site(work: Path, packages: list[str] | None, pages: int, seed: int) ->
     return {"site": folder.name, "hub": site.hub}
 
 
+def serve_site(packages: list[str] | None, pages: int | None, seed: int, port: int) -> None:
+    """Render the site if this has not been done, and serve it until Ctrl-C."""
+    serve(render_site(cache_folder(), packages, pages, seed, progress=True), port)
+
+
 def stop_site(work: Path) -> None:
     """Stop the server of a study, if it has one."""
     if (site := _running.pop(work, None)) is not None:
         site.stop()
 
 
-def hub_of(work: Path) -> str:
-    """The URL where a crawl of the study's site begins."""
-    return _running[work].hub
+def hub_and_limits(work: Path) -> tuple[str, CrawlLimits]:
+    """The URL where a crawl of the study's site begins, and the bounds that keep it on the site."""
+    site = _running[work]
+    return site.hub, replace(_LIMITS, scope=tuple(site.scope))
 
 
 def server_cpu_s(work: Path) -> float:

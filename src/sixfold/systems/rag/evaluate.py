@@ -68,9 +68,7 @@ def lexical_runs(
     for query, text in queries.items():
         terms = index.analyzer.terms(text)
         positions, scores = index.search(terms, index.statistics(terms), k)
-        runs[query] = [
-            (names[at], score) for at, score in zip(positions.tolist(), scores.tolist(), strict=True)
-        ]
+        runs[query] = [(names[at], score) for at, score in zip(positions.tolist(), scores.tolist(), strict=True)]
     return runs
 
 
@@ -84,8 +82,7 @@ def vector_runs(
     runs: Runs = {}
     for query, vector_d in zip(queries, queries_qd, strict=True):
         scores_n = np.concatenate(
-            [vectors_nd[at : at + _BLOCK] @ vector_d for at in range(0, len(vectors_nd), _BLOCK)]
-            or [np.zeros(0)]
+            [vectors_nd[at : at + _BLOCK] @ vector_d for at in range(0, len(vectors_nd), _BLOCK)] or [np.zeros(0)]
         )
         found = np.arange(len(scores_n))
         if len(found) > k:
@@ -109,9 +106,7 @@ def evaluate_legs(
     ]
 
 
-def collection_legs(
-    collection: Collection, embed: Embed, analyzer: Analyzer | None = None
-) -> dict[str, Runs]:
+def collection_legs(collection: Collection, embed: Embed, analyzer: Analyzer | None = None) -> dict[str, Runs]:
     """The rankings of the three legs: lexical, vector, fused."""
     texts = passages(collection)
     lexical = lexical_runs(texts, collection.queries, analyzer)
@@ -183,9 +178,7 @@ def _print(answer: Mapping[str, Any], rows: Sequence[LegRow], gains: Mapping[str
     from rich.console import Console
     from rich.table import Table
 
-    caption = (
-        f"{answer['documents']:,} documents, {answer['queries']} judged queries, 95 % bootstrap intervals"
-    )
+    caption = f"{answer['documents']:,} documents, {answer['queries']} judged queries, 95 % bootstrap intervals"
     table = Table(title=answer["collection"], caption=caption)
     legs = list(dict.fromkeys(row.leg for row in rows))
     table.add_column("")

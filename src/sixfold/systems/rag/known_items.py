@@ -49,11 +49,7 @@ def leading_sentence(text: str) -> str | None:
             continue
         words = found[1].split()
         letters = sum(map(str.isalpha, found[1])) / sum(map(len, words))
-        if (
-            SHORTEST_WORDS <= len(words) <= LONGEST_WORDS
-            and letters >= 0.85
-            and _plain(found[1]) not in _inherited()
-        ):
+        if SHORTEST_WORDS <= len(words) <= LONGEST_WORDS and letters >= 0.85 and _plain(found[1]) not in _inherited():
             return found[1]
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,25 @@ import pyarrow.parquet as pq
 
 from sixfold.axes import Axis
 from sixfold.design.laws import amdahl_time_s
-from sixfold.study import BASELINE, Check, Context, Measurement, Outcome, Prediction, Reading, Row, Trial, output_folder
+from sixfold.study import (
+    BASELINE,
+    Check,
+    Context,
+    Measurement,
+    Outcome,
+    Prediction,
+    Reading,
+    Row,
+    Trial,
+    output_folder,
+)
+from sixfold.systems.rag.build_clean import warm_cleaner
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.build_steps import clean, drop_duplicates, plan
 from sixfold.systems.rag.crawl.actors import crawl_distributed
 from sixfold.systems.rag.crawl.crawler import crawl_single
 from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
-from sixfold.systems.rag.embedded_web import CRAWL_LIMITS, hub_of, server_cpu_s
+from sixfold.systems.rag.embedded_web import hub_and_limits, server_cpu_s
 
 __all__ = ["build_settings", "checks", "corpus_folder", "kept_digests", "predict", "run"]
 
@@ -42,47 +55,45 @@ def run(trial: Trial) -> Measurement:
     """Crawl the site (or take the given input), clean every page, drop the duplicates."""
     context, single = trial.context, trial.workers == BASELINE
     folder = BuildFolder(trial.folder / "build")
-    crew: Crew
-    if single:
-        crew = SerialCrew(Axis.DATA)
-    else:
-        context.lab()
-        crew = RayCrew(trial.workers, Axis.DATA)
+    settings = build_settings(context.settings)
 
     def advance(step: str, done: int, total: int) -> None:
         context.emit("progress", step=step, done=done, total=total)
 
+    if not single:
+        context.lab()
     server_s = server_cpu_s(context.work)
+    inputs, crawl_s, crawl_readings, payload_bytes = _crawl(trial)
+    server_s = server_cpu_s(context.work) - server_s
+    # Workers live as long as a build: what they load once is not part of what a page costs.
+    crew: Crew = SerialCrew(Axis.DATA) if single else RayCrew(trial.workers, Axis.DATA)
+    crew.warm_up(partial(warm_cleaner, settings, not single))
     began = time.perf_counter()
-    inputs, crawl_readings, bytes_read = _crawl(trial) if not context.settings["inputs"] else (
-        list(context.settings["inputs"]), [], 0
-    )  # fmt: skip
-    crawled = time.perf_counter()
-    plan(folder, inputs, build_settings(context.settings))
+    plan(folder, inputs, settings)
     reports = clean(folder, crew, advance, killable=not single)
     cleaned = time.perf_counter()
     counts = drop_duplicates(folder, crew, [])
     ended = time.perf_counter()
-    readings = [*crawl_readings, *crew.readings()]
+    readings = crew.readings()
     crew.close()
     pages = sum(report.kept + report.dropped for report in reports)
-    in_tasks_s = sum(reading.wall_s for reading in crew.readings())
+    in_tasks_s = sum(reading.wall_s for reading in readings)
     return Measurement(
-        wall_s=ended - began,
-        readings=readings,
+        wall_s=crawl_s + ended - began,
+        readings=[*crawl_readings, *readings],
         work=pages,
         work_unit="pages",
         quality=_agreement(context, folder),
         quality_metric="documents shared with the baseline",
         extra={
-            "crawl_s": crawled - began,
-            "clean_s": cleaned - crawled,
+            "crawl_s": crawl_s,
+            "clean_s": cleaned - began,
             "dedup_s": ended - cleaned,
-            "driver_s": max(0.0, (ended - crawled) - in_tasks_s / max(1, trial.workers)),
-            "server_cpu_s": server_cpu_s(context.work) - server_s,
+            "driver_s": max(0.0, ended - began - in_tasks_s / max(1, trial.workers)),
+            "server_cpu_s": server_s,
             "splits": len(reports),
             "documents": sum(report.kept for report in reports) - sum(counts.values()),
-            "payload_bytes": float(bytes_read),
+            "payload_bytes": float(payload_bytes),
             "rework_records": sum(report.rework for report in reports),
             **{f"dropped {stage}": float(n) for stage, n in counts.items()},
         },
@@ -102,7 +113,7 @@ def predict(context: Context, baseline: Row, workers: int) -> Prediction:
     terms = {
         "compute": compute_s,
         "communication": (to_child_s + hand_out_s) / workers,
-        "the site's server on a shared core": server_s,
+        "idle: the site's server on a shared core": server_s,
     }
     law = "T(1) (s + (1-s)/p) / ceiling(p) + (pages 2 alpha + bytes beta + splits alpha_Ray) / p + server / cores"
     return Prediction(workers, sum(terms.values()), law, terms)
@@ -136,14 +147,21 @@ def kept_digests(folder: BuildFolder) -> set[tuple[str, bytes]]:
     return kept
 
 
-def _crawl(trial: Trial) -> tuple[list[str], list[Reading], int]:
-    """Crawl the embedded web into WARC files; what came, and what the meters saw."""
-    out, hub = trial.folder / "crawl", hub_of(trial.context.work)
+def _crawl(trial: Trial) -> tuple[list[str], float, list[Reading], int]:
+    """Crawl the embedded web into WARC files; where they are, the seconds, the meters, the bytes.
+
+    With input of the user's there is nothing to crawl.
+    """
+    given = list(trial.context.settings["inputs"])
+    if given:
+        return given, 0.0, [], sum(path.stat().st_size for path in map(Path, given) if path.is_file())
+    out = trial.folder / "crawl"
+    hub, limits = hub_and_limits(trial.context.work)
     if trial.workers == BASELINE:
-        report = crawl_single([hub], out, CRAWL_LIMITS)
+        report = crawl_single([hub], out, limits)
     else:
-        report = crawl_distributed([hub], out, CRAWL_LIMITS, workers=trial.workers)
-    return [str(Path(out) / "warc")], list(report.readings), report.payload_bytes
+        report = crawl_distributed([hub], out, limits, workers=trial.workers)
+    return [str(out / "warc")], report.seconds, list(report.readings), report.payload_bytes
 
 
 def _agreement(context: Context, folder: BuildFolder) -> float:

@@ -13,7 +13,17 @@ import numpy.typing as npt
 from sixfold.axes import Axis
 from sixfold.design.laws import amdahl_time_s
 from sixfold.parts.embedder import DIMENSION, Embedder
-from sixfold.study import BASELINE, Check, Context, Measurement, Outcome, Prediction, Row, Trial, output_folder
+from sixfold.study import (
+    BASELINE,
+    Check,
+    Context,
+    Measurement,
+    Outcome,
+    Prediction,
+    Row,
+    Trial,
+    output_folder,
+)
 from sixfold.systems.rag.crew import RayCrew, SerialCrew
 from sixfold.systems.rag.ladder_index import baseline_passages
 
@@ -32,7 +42,7 @@ def vectors_path(context: Context, workers: int, repeat: int = 0) -> Path:
 
 def run(trial: Trial) -> Measurement:
     """Encode every passage of the corpus; quality is the mean cosine to single precision on a sample."""
-    passages = [passage.text for passage in baseline_passages(trial.context)]
+    passages = [passage.chunk.text for passage in baseline_passages(trial.context)]
     batches = [passages[i : i + BATCH_PASSAGES] for i in range(0, len(passages), BATCH_PASSAGES)]
     if trial.workers == BASELINE:
         crew: SerialCrew | RayCrew = SerialCrew(Axis.INFERENCE)

@@ -48,11 +48,7 @@ def kind_of_mime(mime: str | None) -> Kind | None:
 
 def sniff_kind(payload: bytes) -> Kind:
     """HTML if it opens like HTML, else text: for carriers that declare no type."""
-    return (
-        Kind.HTML
-        if payload[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML_OPENINGS)
-        else Kind.TEXT
-    )
+    return Kind.HTML if payload[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML_OPENINGS) else Kind.TEXT
 
 
 def binary_type(payload: bytes, charset: str | None) -> str | None:

@@ -20,6 +20,7 @@ from sixfold.parts.analyzer import Analyzer
 from sixfold.parts.fusion import Run, standard
 from sixfold.parts.vectors import recall
 from sixfold.systems.rag.index.filters import Filter
+from sixfold.systems.rag.index.scatter import ShardHandle, wait_all
 from sixfold.systems.rag.index.segment import IndexedChunk
 from sixfold.systems.rag.index.shard import Ids, Scores, merge_vectors
 from sixfold.systems.rag.records import Source
@@ -34,16 +35,6 @@ class Fusion(Protocol):
 
     def __call__(self, runs: Sequence[Run], /, *, depth: int) -> Run:
         """Several runs become one; of each, at most `depth` results are looked at."""
-        ...
-
-
-class ShardHandle(Protocol):
-    """A `Shard` in this process, or a `RayShard` elsewhere."""
-
-    number: int
-
-    def begin(self, method: str, /, *args: Any, **options: Any) -> Callable[[], Any]:
-        """Start a method of `Shard`; the returned function waits for its result."""
         ...
 
 
@@ -130,9 +121,7 @@ class Retriever:
         """The k best (chunk_id, inner product) for one question."""
         scores_1k, ids_1k = self.search_vectors(self._embed_query(question)[None, :], k, self.probes, where)
         return [
-            (key.decode(), float(score))
-            for key, score in zip(ids_1k[0].tolist(), scores_1k[0], strict=True)
-            if key
+            (key.decode(), float(score)) for key, score in zip(ids_1k[0].tolist(), scores_1k[0], strict=True) if key
         ]
 
     def search_vectors(
@@ -152,9 +141,9 @@ class Retriever:
         probes: int | None = None,
         where: Filter | None = None,
     ) -> Callable[[], tuple[Scores, Ids]]:
-        """As `search_vectors`, but returns at once: the shards work while the caller prepares the next batch."""
+        """As `search_vectors`, but returns at once: the shards work while the next batch is prepared."""
         waiting = [shard.begin("vector", queries_qd, k, probes, where) for shard in self._shards]
-        return lambda: merge_vectors((result() for result in waiting), len(queries_qd), k)
+        return lambda: merge_vectors(wait_all(waiting), len(queries_qd), k)
 
     def tune(
         self, queries_qd: npt.NDArray[np.float32], k: int = 10, target_recall: float = 0.99, most: int = 4096
@@ -182,15 +171,12 @@ class Retriever:
         return high
 
     def _gather(self, method: str, *args: Any) -> list[Any]:
-        waiting = [shard.begin(method, *args) for shard in self._shards]
-        return [result() for result in waiting]
+        return wait_all([shard.begin(method, *args) for shard in self._shards])
 
     def _passages(self, fused: Run, scores: dict[Leg, dict[str, float]]) -> list[Passage]:
         found: dict[str, tuple[int, IndexedChunk]] = {}
         # Every shard is asked: which of them has a chunk costs a binary search, and no bookkeeping here.
-        for shard, chunks in zip(
-            self._shards, self._gather("passages", [key for key, _ in fused]), strict=True
-        ):
+        for shard, chunks in zip(self._shards, self._gather("passages", [key for key, _ in fused]), strict=True):
             found.update({key: (shard.number, chunk) for key, chunk in chunks.items()})
         lexical, vector = scores.get("lexical", {}), scores.get("vector", {})
         passages = []

@@ -24,9 +24,11 @@ def shingles(text: str) -> NDArray[np.uint64]:
     A text of one to four words is one shingle; one without words has none. Two different shingles share a
     64-bit hash with probability 5e-20, so sets of hashes stand for sets of shingles.
     """
-    words = WORD.findall(text.lower())
+    lowered = text.lower()
+    if not lowered.isascii():
+        lowered = lowered.encode("utf-8", "replace").decode("utf-8")
     digest = xxhash.xxh3_64_intdigest
-    hashes = np.fromiter((digest(w.encode("utf-8", "surrogatepass")) for w in words), np.uint64, len(words))
+    hashes = np.array([digest(word.encode()) for word in WORD.findall(lowered)], np.uint64)
     if not len(hashes):
         return hashes
     n = min(SHINGLE_WORDS, len(hashes))

@@ -28,11 +28,10 @@ from sixfold.files import read_json, replace_bytes, replace_json
 from sixfold.systems.rag.site_faults import PORT_MARK, Answer, add_faults, page_html
 from sixfold.systems.rag.site_render import module_names, package_versions, render_modules
 
-__all__ = ["HUB_ADDRESS", "SITE_SCOPE", "SiteServer", "render_site", "serve", "site_truth"]
+__all__ = ["HUB_ADDRESS", "SiteServer", "render_site", "serve", "site_scope", "site_truth"]
 
 HUB_ADDRESS = "127.0.0.2"
-SITE_SCOPE = "127.0.0.0/8"  # the scope that keeps a crawl on the embedded web
-_FORMAT = 3  # of the stored site: raise it when what is rendered changes
+_FORMAT = 5  # of the stored site: raise it when what is rendered changes
 _MAX_REQUEST_BYTES = 16_384
 _REASONS = {200: "OK", 301: "Moved Permanently", 302: "Found", 404: "Not Found", 500: "Internal Server Error"}
 
@@ -49,11 +48,13 @@ def render_site(
     """Render the site once and return its folder (`site.json`, `truth.json`, `pages.bin`).
 
     The folder is named after the versions of everything shown, so an upgrade renders again. `limit` bounds
-    the number of module pages: whole packages in an order drawn from `seed`. ConfigError when nothing is left.
+    the number of module pages: whole packages in an order drawn from `seed`. ConfigError when none is left.
     """
     modules = _chosen(module_names(packages), limit, seed)
     if not modules:
-        raise ConfigError(f"no installed package among {list(packages or [])}: expected import names like 'json'")
+        raise ConfigError(
+            f"no installed package among {list(packages or [])}: expected import names like 'json'"
+        )
     key = json.dumps([_FORMAT, package_versions(modules), modules, seed], sort_keys=True).encode()
     folder = cache_dir / f"site-{blake2b(key, digest_size=8).hexdigest()}"
     if (folder / "site.json").exists():
@@ -137,12 +138,13 @@ def _store(
     faults = add_faults(hosts, addresses, seed)
     for name, host in hosts.items():
         odd = sorted({path for kind in faults.values() for where, path in kind if where == name})
-        paths = [*sorted(p for p in host if p.startswith("/pydoc/")), *(p for p in odd if "pydoc" not in p)]
+        paths = [
+            *sorted(p for p in host if p.startswith("/pydoc/")),
+            *(p for p in odd if not p.startswith(("/pydoc/", "/robots"))),
+        ]
         items = "\n".join(f'<li><a href="{p}">{p.rpartition("/")[2]}</a></li>' for p in paths)
         host["/"] = Answer(page_html(f"{name}: index of pages", f"<ul>\n{items}\n</ul>"))
-    items = "\n".join(
-        f'<li><a href="http://{addresses[n]}:{PORT_MARK}/">{n}</a></li>' for n in sorted(hosts)
-    )
+    items = "\n".join(f'<li><a href="http://{addresses[n]}:{PORT_MARK}/">{n}</a></li>' for n in sorted(hosts))
     everything = {addresses[name]: host for name, host in hosts.items()}
     everything[HUB_ADDRESS] = {"/": Answer(page_html("hub: every host of this web", f"<ul>\n{items}\n</ul>"))}
 
@@ -155,7 +157,12 @@ def _store(
             rows.append([address, path, len(blob), len(packed), meta])
             blob += packed
             readable = answer.content_type.startswith("text/") and answer.declared_bytes is None
-            if answer.status == 200 and readable and path != "/robots.txt" and (address, path) not in forbidden:
+            if (
+                answer.status == 200
+                and readable
+                and path != "/robots.txt"
+                and (address, path) not in forbidden
+            ):
                 expected.append(f"http://{address}:{PORT_MARK}{path}")
     truth = {
         "seed": seed,
@@ -163,7 +170,8 @@ def _store(
         "hosts": {addresses[n]: n for n in sorted(hosts)},
         "pages": sorted(expected),
         "faults": {
-            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found] for kind, found in sorted(faults.items())
+            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found]
+            for kind, found in sorted(faults.items())
         },
         "not_rendered": failed,
     }
@@ -179,6 +187,11 @@ def site_truth(folder: Path, port: int) -> dict[str, Any]:
     text = json.dumps(read_json(folder / "truth.json")).replace(PORT_MARK, str(port))
     truth: dict[str, Any] = json.loads(text)
     return truth
+
+
+def site_scope(port: int) -> tuple[str, ...]:
+    """The scope of a crawl that stays on the embedded web: its pages also name other loopback services."""
+    return (f"127.0.0.0/16:{port}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +301,7 @@ def _trap(path: str) -> _Ready:
 def serve(folder: Path, port: int = 0, *, ready: int | None = None, access_log: Path | None = None) -> None:
     """Serve the site in `folder` on loopback until SIGINT or SIGTERM; `port=0` takes a free one.
 
-    The ready line, one JSON object with `port` and `hub`, goes to the file descriptor `ready` or to stdout.
+    The ready line, one JSON object with `port`, `hub` and `scope`, goes to descriptor `ready` or stdout.
     `access_log` gets one JSON line `[unix_time_s, address, path]` per request when the server stops.
     """
     asyncio.run(_serve(folder, port, ready, access_log))
@@ -303,9 +316,12 @@ async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    servers = [await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets]
-    line = json.dumps({"port": port, "hub": f"http://{HUB_ADDRESS}:{port}/", "hosts": len(addresses)}) + "\n"
-    os.write(1 if ready is None else ready, line.encode())
+    servers = [
+        await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets
+    ]
+    hub, scope = f"http://{HUB_ADDRESS}:{port}/", site_scope(port)
+    line = json.dumps({"port": port, "hub": hub, "scope": scope, "hosts": len(addresses)})
+    os.write(1 if ready is None else ready, f"{line}\n".encode())
     await stop.wait()
     for server in servers:
         server.close()
@@ -331,7 +347,9 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
             for listener in sockets:
                 listener.close()
             if port:
-                raise ConfigError(f"port {port} of {address}: {error.strerror}; choose another or 0") from None
+                raise ConfigError(
+                    f"port {port} of {address}: {error.strerror}; choose another or 0"
+                ) from None
             if error.errno == 99:  # EADDRNOTAVAIL
                 raise PrerequisiteError(
                     f"{address} is not an address of this machine: the embedded site needs Linux, "
@@ -339,7 +357,9 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
                 ) from None
             continue
         return sockets, chosen
-    raise PrerequisiteError(f"no port is free on all of {len(addresses)} loopback addresses; give one with --port")
+    raise PrerequisiteError(
+        f"no port is free on all of {len(addresses)} loopback addresses; give one with --port"
+    )
 
 
 class SiteServer:
@@ -369,7 +389,9 @@ class SiteServer:
         if not line:
             words = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
             self.stop()
-            raise PrerequisiteError(f"the embedded site did not start: {words[-1] if words else 'no reason given'}")
+            raise PrerequisiteError(
+                f"the embedded site did not start: {words[-1] if words else 'no reason given'}"
+            )
         said = json.loads(line)
         self.port, self.hub = said["port"], said["hub"]
         return self
@@ -387,6 +409,11 @@ class SiteServer:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """`site_scope` of the running site."""
+        return site_scope(self.port)
 
     @property
     def pid(self) -> int | None:

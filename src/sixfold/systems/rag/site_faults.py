@@ -6,6 +6,7 @@ Everything is drawn from one seed and listed in the site's truth, so that a craw
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 
 __all__ = ["PORT_MARK", "Answer", "add_faults", "page_html"]
@@ -65,8 +66,8 @@ def add_faults(hosts: dict[str, Host], addresses: dict[str, str], seed: int) -> 
     for name in pick(2):
         put("server-error", name, "/odd/error.html", Answer(page_html("error", "<p>broken</p>"), status=500))
     for name in pick(2):
-        body = page_html("cut", "<p>this page ends in the middle</p>" * 40)
-        put("truncated", name, "/odd/cut.html", Answer(body, declared_bytes=len(body) + 5_000))
+        cut = page_html("cut", "<p>this page ends in the middle</p>" * 40)
+        put("truncated", name, "/odd/cut.html", Answer(cut, declared_bytes=len(cut) + 5_000))
     for name in pick(4):
         target = rng.choice(modules[name])
         put("redirect", name, "/odd/moved.html", Answer(b"", status=301, location=target))
@@ -82,14 +83,18 @@ def add_faults(hosts: dict[str, Host], addresses: dict[str, str], seed: int) -> 
             following = f'<a href="../cycle/./{number % 3 + 1}.html#top">next</a> <a href="#top">here</a>'
             put("cycle", name, f"/odd/cycle/{number}.html", Answer(page_html(f"cycle {number}", following)))
     for name in pick(2):
-        text = "<p>" + "Ein Wörterbuch für Käufer größerer Mengen: déjà vu, señor, naïve façade. " * 12 + "</p>"
-        body = page_html("charset", text).decode().replace('<meta charset="utf-8">', "").encode("latin-1")
-        put("wrong-charset", name, "/odd/charset.html", Answer(body))  # declared as UTF-8
+        text = (
+            "<p>" + "Ein Wörterbuch für Käufer größerer Mengen: déjà vu, señor, naïve façade. " * 12 + "</p>"
+        )
+        latin = page_html("charset", text).decode().replace('<meta charset="utf-8">', "").encode("latin-1")
+        put("wrong-charset", name, "/odd/charset.html", Answer(latin))  # declared as UTF-8
     for name in pick(2):
-        body = b"\x7fELF\x02\x01\x01\x00" + rng.randbytes(6_000)
-        put("binary-as-html", name, "/odd/binary.html", Answer(body))
+        binary = b"\x7fELF\x02\x01\x01\x00" + rng.randbytes(6_000)
+        put("binary-as-html", name, "/odd/binary.html", Answer(binary))
     for name in pick(2):
-        put("wrong-type", name, "/odd/archive.zip", Answer(rng.randbytes(900), content_type="application/zip"))
+        put(
+            "wrong-type", name, "/odd/archive.zip", Answer(rng.randbytes(900), content_type="application/zip")
+        )
     for name in pick(3):
         source = rng.choice(modules[name])
         copy = "/odd/copy/" + source.rpartition("/")[2]
@@ -111,13 +116,11 @@ def add_faults(hosts: dict[str, Host], addresses: dict[str, str], seed: int) -> 
         put("robots", name, "/robots.txt", Answer(rules.encode(), content_type="text/plain"))
     small = [name for name in names if len(modules[name]) <= 4 and "/robots.txt" not in hosts[name]]
     for name in rng.sample(small, min(2, len(small))):
-        rules = b"User-agent: *\nCrawl-delay: 0.2\nAllow: /\n"
-        put("crawl-delay", name, "/robots.txt", Answer(rules, content_type="text/plain"))
+        slowly = b"User-agent: *\nCrawl-delay: 0.2\nAllow: /\n"
+        put("crawl-delay", name, "/robots.txt", Answer(slowly, content_type="text/plain"))
     return truth
 
 
 def _rebased(body: bytes) -> bytes:
     """A page whose relative links also work from another folder."""
-    import re
-
     return re.sub(rb'href="(?=[\w.]+\.html)', b'href="/pydoc/', body)

@@ -3,6 +3,7 @@
 Run as a module it is one rendering process: module names on stdin, framed pages on stdout.
 """
 
+# ruff: noqa: SIM905 - lists of names as text: one name a line would fill two screens
 from __future__ import annotations
 
 import contextlib
@@ -34,7 +35,7 @@ DEFAULT_PACKAGES = (
     "threadpoolctl tokenizers typer typing_extensions urllib3 w3lib xxhash yaml yarl"
 ).split()
 
-_SKIPPED_TOP = frozenset(
+_SKIPPED_TOP = frozenset(  # modules that act on import, or are for other systems
     "antigravity this idlelib test turtledemo turtle lib2to3 ensurepip pydoc_data tkinter nt msvcrt winreg "
     "winsound ossaudiodev spwd nis".split()
 )
@@ -43,6 +44,7 @@ _SKIPPED_PART = frozenset(
     "windows_events windows_utils popen_spawn_win32 hub_utils gtk3agg".split()
 )
 _MODULE_TIMEOUT_S = 20.0
+_SCRATCH = "sixfold-render-"
 _BATCH_MODULES = 24  # small packages share one process: a start costs as much as several pages
 MAX_PAGE_BYTES = 1_000_000  # pydoc pages of C libraries reach 5 MB of generated method tables
 
@@ -159,7 +161,7 @@ def _render_batch(names: list[str], keep: Callable[[Rendered], None]) -> None:
 
 
 def _render_in_one_process(names: list[str], keep: Callable[[Rendered], None]) -> int:
-    with tempfile.TemporaryDirectory(prefix="sixfold-render-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as scratch:
         environment = {  # bare: pages show os.environ, and hash order must not vary
             "PATH": "/usr/bin:/bin",
             "HOME": scratch,
@@ -239,13 +241,16 @@ def _render_page(name: str) -> bytes:
     module = importlib.import_module(name)
     renderer = Page()
     html: str = renderer.page(renderer.escape(name), renderer.document(module, name))
-    html = re.sub(r" at 0x[0-9a-f]{6,}", "", html)  # addresses differ from run to run
+    # Memory addresses and the scratch folder differ from run to run.
+    html = re.sub(r"(?: |&nbsp;)at(?: |&nbsp;)0x[0-9a-f]{6,}", "", html)
+    html = re.sub(rf"[\w/.-]*{_SCRATCH}\w*", "/tmp", html)
     return html.encode("utf-8", "backslashreplace")
 
 
 def _worker() -> None:
     warnings.simplefilter("ignore")
     names = sys.stdin.read().split()
+    os.environ.pop("PYTHONPATH", None)
     out = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

@@ -16,9 +16,7 @@ __all__ = ["Format", "ReadOptions", "Split", "plan_splits", "read_record", "read
 DEFAULTS = ReadOptions()
 
 
-def read_split(
-    split: Split, after_offset: int = -1, options: ReadOptions = DEFAULTS
-) -> Iterator[RawRecord | Dropped]:
+def read_split(split: Split, after_offset: int = -1, options: ReadOptions = DEFAULTS) -> Iterator[RawRecord | Dropped]:
     """Every page of a split in the order of `Split.position`, from after `after_offset` on.
 
     What is wrong with the data is never raised: it comes as `Dropped(stage="read", reason=...)`, one item a
@@ -53,7 +51,5 @@ def read_record(source: Source, options: ReadOptions = DEFAULTS) -> RawRecord:
         raise InputError(f"no record at offset {source.offset} any more: {item.reason}", path=source.file)
     if item.source.digest != source.digest:
         got = f"the record at offset {source.offset} has digest {item.source.digest}"
-        raise InputError(
-            f"{got}, expected {source.digest}: the file has changed since it was read", path=source.file
-        )
+        raise InputError(f"{got}, expected {source.digest}: the file has changed since it was read", path=source.file)
     return item

@@ -99,9 +99,7 @@ def plan_splits(inputs: Iterable[str | Path], target_bytes: int = 32_000_000) ->
         files.update(_expand(given))
     sizes = {path: _size_bytes(path) for path in files}
     if not any(sizes.values()):
-        raise InputError(
-            f"no records in {', '.join(listed) or 'no inputs'}: every file is empty or unreadable"
-        )
+        raise InputError(f"no records in {', '.join(listed) or 'no inputs'}: every file is empty or unreadable")
     splits: list[Split] = []
     group: list[str] = []
     group_bytes = ordinal = 0
@@ -140,9 +138,7 @@ def _expand(given: str) -> Iterator[tuple[str, Format]]:
                     # Unknown files of a folder are counted when read, not refused: a site has pictures too.
                     yield path, format_of(path) or Format.FILES
         if not found:
-            raise InputError(
-                "the folder has no files, expected WARC, HTML, text, Markdown or JSONL", path=given
-            )
+            raise InputError("the folder has no files, expected WARC, HTML, text, Markdown or JSONL", path=given)
         return
     matches = [given] if os.path.lexists(given) else glob.glob(given, recursive=True)
     if not matches:

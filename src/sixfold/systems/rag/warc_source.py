@@ -78,9 +78,7 @@ class GzipCursor:
             pieces.append(piece)
             room -= len(piece)
             if room <= 0:
-                return Block(
-                    b"".join(pieces), offset, "too-large", f"inflates to more than {self.max_bytes} bytes"
-                )
+                return Block(b"".join(pieces), offset, "too-large", f"inflates to more than {self.max_bytes} bytes")
         return Block(b"".join(pieces), self.file.tell() - len(inflater.unused_data))
 
 
@@ -151,9 +149,7 @@ def read_warc(split: Split, after_offset: int, options: ReadOptions) -> Iterator
 def read_warc_record(source: Source, format: Format, options: ReadOptions) -> RawRecord | Dropped:
     """The one record at `source.offset`."""
     with open(source.file, "rb") as file:
-        item = _interpret(
-            _cursor(file, format, options).read(source.offset), source.file, source.offset, options
-        )
+        item = _interpret(_cursor(file, format, options).read(source.offset), source.file, source.offset, options)
     return item or _dropped(source.file, source.offset, "bad-record", "not a record with a page")
 
 
@@ -201,11 +197,7 @@ def _interpret(block: Block, file: str, offset: int, options: ReadOptions) -> Ra
         return _dropped(file, offset, reason, detail, url)
 
     span = _content_span(block.data[:HEADER_BYTES])
-    if (
-        span is not None
-        and len(block.data) > sum(span)
-        and b"WARC/1." in block.data[sum(span) : sum(span) + 64]
-    ):
+    if span is not None and len(block.data) > sum(span) and b"WARC/1." in block.data[sum(span) : sum(span) + 64]:
         how = "recompress the file with one gzip member a record"
         return dropped("not-record-compressed", f"several records in one gzip member: {how}")
     if block.fault:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError
-from sixfold.systems.rag.clean.cleaner import Cleaner, CleanerConfig
+from sixfold.systems.rag.clean.cleaner import CONFIGS, Cleaner, CleanerConfig
 from sixfold.systems.rag.clean.extract import Extraction
 from sixfold.systems.rag.clean.minhash import signature
 from sixfold.systems.rag.clean.presets import DOCUMENTATION
@@ -46,10 +46,7 @@ def test_a_page_becomes_a_document():
     assert got.text.startswith("The harbour master")
     assert "Write to [EMAIL] with" in got.text
     assert (got.source, got.signature) == (SOURCE, signature(got.text))
-    assert (
-        Cleaner(CleanerConfig(scrub_pii=False)).clean(record(PAGE.encode())).text.count("harbour@example.org")
-        == 1
-    )
+    assert Cleaner(CleanerConfig(scrub_pii=False)).clean(record(PAGE.encode())).text.count("harbour@example.org") == 1
 
 
 def test_text_and_markdown_keep_their_words_and_have_titles():
@@ -85,6 +82,19 @@ def test_reasons(payload, changes, stage, reason):
     assert isinstance(got, Dropped)
     assert (got.stage, got.reason, got.source, got.url) == (stage, reason, SOURCE, "http://h/a")
     assert got.detail
+
+
+def test_the_documentation_configuration_keeps_a_reference_page():
+    page = "<h1>basket</h1>" + "".join(
+        f"<p>basket.{name}(self, items=(), *, limit=None) -> dict</p><p>{what}</p>"
+        for name, what in [
+            ("add", "Put {items} into the basket; raises ValueError beyond the limit."),
+            ("total", "Return the cost of the things with their counts."),
+            ("clear", "Take out all of them."),
+        ]
+    )
+    assert isinstance(Cleaner(CONFIGS["web"]).clean(record(page.encode())), Dropped)
+    assert isinstance(Cleaner(CONFIGS["documentation"]).clean(record(page.encode())), Document)
 
 
 def test_bad_configurations_are_refused():

@@ -36,13 +36,13 @@ def page(body: str, head: str = "") -> str:
 
 def test_keeps_the_article_and_nothing_around_it() -> None:
     html = page(
-        "<header><a href=/>Site</a></header><nav><ul><li><a href=/a>Home</a><li><a href=/b>News</a></ul></nav>"
+        "<header><a href=/>Site</a></header><nav><a href=/a>Home</a><a href=/b>News</a></nav>"
         f"<h1>A headline</h1><div class=byline>By Somebody, 3 May</div>{ARTICLE}"
         "<div class=share-buttons><a href=#>Share this</a></div>"
         "<h3>Related articles</h3><ul><li><a href=/c>Another story</a></ul>"
         "<div id=comments><p>I do not agree at all with what was said here, and I say so.</p></div>"
         "<footer><p>The Site, all rights reserved by us and nobody else.</p></footer>",
-        "<title>A headline - The Site</title><script>var words = 'not text';</script><style>p {color: red}</style>",
+        "<title>A headline - The Site</title><script>var words = 'no text';</script><style>p {}</style>",
     )
     assert extract(html) == Extraction("A headline", "\n".join(SENTENCES))
 
@@ -73,9 +73,9 @@ def test_paragraphs_made_of_line_breaks() -> None:
 
 
 def test_pre_keeps_its_lines_and_its_indentation() -> None:
-    code = "def f(x):\n    if x:\n        return 1\n\n    return <b>0</b>"
+    code = "def f(x):\n    if x:\n        return 1\n\n    return <b>0</b>  <span class=comment># none</span>"
     html = page(f"<article>{ARTICLE}<pre>\n{code}\n</pre>{ARTICLE}</article>")
-    assert "\ndef f(x):\n    if x:\n        return 1\n\n    return 0\nThe first" in extract(html).text
+    assert "\ndef f(x):\n    if x:\n        return 1\n\n    return 0  # none\nThe first" in extract(html).text
 
 
 def test_rows_lists_headings_and_definitions_are_lines() -> None:
@@ -105,6 +105,12 @@ def test_an_aside_with_prose_is_text_one_with_links_is_not() -> None:
     text = extract(page(f"<article>{ARTICLE}{boxed}{links}{ARTICLE}</article>")).text
     assert "explains a word" in text
     assert "One more page" not in text
+
+
+def test_the_article_with_the_headline_is_meant() -> None:
+    others = "".join(f"<article><h2>Other {i}</h2>{ARTICLE}</article>" for i in range(3))
+    main = f"<article><h1>Headline</h1><p>Short but this one. {SENTENCES[0]}</p></article>"
+    assert extract(page(f"{main}<article>{others}</article>")).text == f"Short but this one. {SENTENCES[0]}"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +183,7 @@ def test_the_title_is_the_headline_that_the_page_repeats() -> None:
         ("commentList", COMMENTS),
         ("post-author", META),
         ("social-media-embed", 0),
+        ("newsletter-embed", FURNITURE),
         ("col-md-9 row", 0),
     ],
 )

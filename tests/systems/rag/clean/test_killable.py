@@ -27,11 +27,7 @@ def act(html):
         return Extraction("", "x" * (1 << 33))
     return extract(html)
 """
-GOOD = (
-    "<p>"
-    + "".join(f"This is the {i} line of a page that has to be kept with care. " for i in range(9))
-    + "</p>"
-)
+GOOD = "<p>" + "".join(f"This is the {i} line of a page that has to be kept with care. " for i in range(9)) + "</p>"
 
 
 def record(i: int, html: str) -> RawRecord:

@@ -15,10 +15,7 @@ def as_array(*texts: str) -> np.ndarray:
 
 
 def test_the_signature_of_a_text_never_changes():
-    assert (
-        signature("The quick brown fox jumps over the lazy dog").hex()[:32]
-        == "429176c39b57d5d1e3a8aedb830fd047"
-    )
+    assert signature("The quick brown fox jumps over the lazy dog").hex()[:32] == "429176c39b57d5d1e3a8aedb830fd047"
     assert len(signature("one")) == 4 * PERMUTATIONS
     assert signature(" ... ") == b""
 

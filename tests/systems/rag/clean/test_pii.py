@@ -25,7 +25,7 @@ from sixfold.systems.rag.clean.pii import scrub
         ("IBAN DE89 3704 0044 0532 0130 00, GB82WEST12345698765432.", "IBAN [IBAN], [IBAN]."),
         ("DE89 3704 0044 0532 0130 01", "DE89 3704 0044 0532 0130 01"),
         ("call +49 30 1234 5678 or (212) 555-0123", "call [PHONE] or [PHONE]"),
-        ("call 212-555-0123, +1 212 555 0123", "call [PHONE], [PHONE]"),
+        ("call 212-555-0123, +1 212 555 0123, 1-212-555-0123", "call [PHONE], [PHONE], [PHONE]"),
         (
             "2024-05-06, 10000000, 3.14159265, +5 points, 555-0123",
             "2024-05-06, 10000000, 3.14159265, +5 points, 555-0123",
@@ -37,9 +37,7 @@ def test_table(text, expected):
     assert scrub(expected) == expected
 
 
-@pytest.mark.parametrize(
-    "unit", ["a@", "a.", "1 ", "1-", "+1 ", "::", "1.", "A1 ", "DE89 ", "a@b.", "(1", "-a@-."]
-)
+@pytest.mark.parametrize("unit", ["a@", "a.", "1 ", "1-", "+1 ", "::", "1.", "A1 ", "DE89 ", "a@b.", "(1", "-a@-."])
 def test_time_is_linear_on_hostile_text(unit):
     text = unit * (200_000 // len(unit))
     start = time.process_time()

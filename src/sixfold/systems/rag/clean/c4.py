@@ -75,9 +75,7 @@ class C4Quality:
             if unwanted and any(phrase in folded for phrase in unwanted):
                 continue
             kept.append(line)
-        if (
-            self.min_sentences is not None and len(kept) < self.min_sentences
-        ):  # a line has at least one sentence
+        if self.min_sentences is not None and len(kept) < self.min_sentences:  # a line has at least one sentence
             n = sum(len(sentence_spans(line)) for line in kept)
             if n < self.min_sentences:
                 return Rejection("too-few-sentences", f"{n} < {self.min_sentences}")

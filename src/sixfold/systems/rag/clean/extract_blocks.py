@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sixfold.systems.rag.clean.extract_labels import words
+from sixfold.systems.rag.clean.extract_labels import HEADINGS, words
 from sixfold.systems.rag.clean.extract_phrases import ends_text, is_notice
 from sixfold.systems.rag.clean.extract_root import Root
-from sixfold.systems.rag.clean.extract_tree import HEADINGS, Block, Page
+from sixfold.systems.rag.clean.extract_tree import Block, Page
 
 __all__ = ["main_blocks"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from sixfold.systems.rag.clean.extract_labels import ASIDE, BODY, COMMENTS, FURNITURE, META, words
-from sixfold.systems.rag.clean.extract_tree import HEADINGS, Block, Box, Page
+from sixfold.systems.rag.clean.extract_labels import ASIDE, BODY, COMMENTS, FURNITURE, HEADINGS, META, words
+from sixfold.systems.rag.clean.extract_tree import Block, Box, Page
 
 __all__ = ["Root", "find_root"]
 
@@ -26,6 +26,7 @@ REMNANT_CHARS: Final = 500  # unless this much is left,
 NAMED_CHARS: Final = 200  # or this much in a box with the name of a body
 BODY_SHARE: Final = 0.3  # of the box that is called the article's body
 ARTICLE_SHARE: Final = 0.3  # of an <article>
+HEADED_SHARE: Final = 0.1  # of the only <article> with a headline
 DESCEND_SHARE: Final = 0.6  # step into a child with this much of its parent
 BODY_DESCEND_SHARE: Final = 0.95  # in a body little is noise
 NOISE_ABOVE: Final = 0.5  # if this share of what is left above it is links or furniture,
@@ -107,12 +108,14 @@ def _named_root(boxes: list[Box], sums: list[float]) -> tuple[int, bool]:
     best = max(bodies, key=lambda i: _of(sums, boxes[i]), default=-1)  # the outermost of equals
     if best >= 0 and (weight := _of(sums, boxes[best])) and weight >= BODY_SHARE * sums[-1]:
         return _all_parts(boxes, sums, bodies, best), True
-    best, weight = _heaviest_article(boxes, sums)
-    return (best if weight and weight >= ARTICLE_SHARE * sums[-1] else -1), False
+    return _main_article(boxes, sums), False
 
 
-def _heaviest_article(boxes: list[Box], sums: list[float]) -> tuple[int, float]:
-    """The <article> with most prose of its own: one that is made of other articles is a list of them."""
+def _main_article(boxes: list[Box], sums: list[float]) -> int:
+    """The <article> with the only headline, else the one with most prose of its own; -1 if it has little.
+
+    An article that is made of other articles is a list of them.
+    """
     own: dict[int, float] = {}
     around: list[int] = []
     for i, box in enumerate(boxes):
@@ -124,8 +127,12 @@ def _heaviest_article(boxes: list[Box], sums: list[float]) -> tuple[int, float]:
         if around:
             own[around[-1]] -= own[i]
         around.append(i)
+    headlines = _sums([b.tag == "h1" for b in boxes])
+    headed = [i for i in own if headlines[boxes[i].end] > headlines[i]]
+    if len(headed) == 1 and own[headed[0]] and own[headed[0]] >= HEADED_SHARE * sums[-1]:
+        return headed[0]
     best = max(own, key=own.__getitem__, default=-1)
-    return best, own.get(best, 0.0)
+    return best if best >= 0 and own[best] and own[best] >= ARTICLE_SHARE * sums[-1] else -1
 
 
 def _all_parts(boxes: list[Box], sums: list[float], bodies: list[int], best: int) -> int:

@@ -19,21 +19,20 @@ from sixfold.systems.rag.clean.extract_labels import (
     BODY,
     COMMENTS,
     FURNITURE,
+    HEADINGS,
     MAX_NAME_CHARS,
     META,
-    label_of_names,
+    TAG_LABELS,
+    label_of_element,
     words,
 )
 
-__all__ = ["HEADINGS", "MAX_DEPTH", "Block", "Box", "Page", "parse"]
+__all__ = ["MAX_DEPTH", "Block", "Box", "Page", "parse"]
 
-MAX_DEPTH: Final = (
-    512  # open elements, as in browsers: libxml2's search for an end tag is linear in the depth
-)
+MAX_DEPTH: Final = 512  # open elements, as in browsers; libxml2 walks all of them to match an end tag
 CHUNK_BYTES: Final = 1 << 15  # the depth is looked at between chunks
 BREAK: Final = "\x1e"  # stands for <br> until the text of a block is folded; str.split() sees white space
 
-HEADINGS = words("h1 h2 h3 h4 h5 h6")
 # Elements that open a box. Any other is inline, unless its label says that it is furniture.
 BLOCK_TAGS = HEADINGS | words(
     "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption"
@@ -45,28 +44,9 @@ SKIPPED_TAGS = words(
     "applet audio button canvas datalist embed frameset iframe meter noframes noscript object optgroup option"
     " progress script select style svg template textarea video"
 )
-TAG_LABELS = {
-    "nav": FURNITURE,
-    "footer": FURNITURE,
-    "dialog": FURNITURE,
-    "form": FURNITURE,
-    "aside": ASIDE,
-    "figcaption": META,
-    "address": META,
-    "time": META,
-}
-ROLE_LABELS = {"complementary": ASIDE} | dict.fromkeys(
-    words(
-        "alert alertdialog banner contentinfo dialog form menu menubar navigation search status tablist"
-        " toolbar tooltip"
-    ),
-    FURNITURE,
-)
-# Which labels make a box of an inline element; words of a sentence are not cut out for being called "source".
+# Which labels make a box of an inline element: words of a sentence are not cut out for being called "source".
 INLINE_BOXES = FURNITURE | ASIDE | COMMENTS | META
 PHRASE_BOXES = dict.fromkeys(words("a abbr b cite code em i strong tt"), FURNITURE | COMMENTS)
-# The id of one of these is the anchor of what it is about (as is any id with a dot), not a name of its role.
-ANCHOR_TAGS = HEADINGS | words("a dd dt li p section span td tr")
 PHRASE_TAG = re.compile(
     r"</?(?:b|big|center|em|font|i|nobr|s|small|span|strike|strong|tt|u)\b[^>]*>", re.IGNORECASE
 )
@@ -156,7 +136,9 @@ class _Reader:
         if tag in SKIPPED_TAGS:
             self._skip = self.depth
             return
-        label = _label(tag, attrs) if attrs else TAG_LABELS.get(tag, 0)
+        label = 0
+        if not self._pre:  # in code, "comment" or "tag" is what a highlighter calls a word
+            label = label_of_element(tag, attrs) if attrs else TAG_LABELS.get(tag, 0)
         if tag in BLOCK_TAGS or (label and label & PHRASE_BOXES.get(tag, INLINE_BOXES)) or "-" in tag:
             self._open_box(tag, label, attrs)
         if tag == "a":
@@ -177,7 +159,8 @@ class _Reader:
                 self._skip = 0
             return
         if self._open[-1][0] == depth:
-            self._flush()
+            if self._pieces:
+                self._flush()
             self._close_box()
             if self._pre == depth:
                 self._pre = 0
@@ -206,7 +189,8 @@ class _Reader:
         return self.page
 
     def _open_box(self, tag: str, label: int, attrs: Mapping[str, str]) -> None:
-        self._flush()
+        if self._pieces:
+            self._flush()
         boxes = self.page.boxes
         self._open.append((self.depth, len(boxes)))
         names = attrs.get("class", "")[:MAX_NAME_CHARS] if label & BODY else ""
@@ -252,24 +236,3 @@ class _Reader:
             link_chars += link_chars * wide // chars
             chars += wide
         self.page.blocks.append(Block(text, chars, link_chars, self._open[-1][1]))
-
-
-def _label(tag: str, attrs: Mapping[str, str]) -> int:
-    label = TAG_LABELS.get(tag, 0)
-    for key, value in attrs.items():
-        if key == "class":
-            label |= label_of_names(value[:MAX_NAME_CHARS])
-        elif key == "id":
-            if tag not in ANCHOR_TAGS and "." not in value:
-                label |= label_of_names(value[:MAX_NAME_CHARS]) & ~META
-        elif key == "role":
-            label |= ROLE_LABELS.get(value.strip().lower(), 0)
-        elif key == "itemprop":
-            if value.strip() == "articleBody":
-                label |= BODY
-        elif key == "style":
-            if "none" in value and "display:none" in value[:MAX_NAME_CHARS].replace(" ", ""):
-                label |= FURNITURE
-        elif key == "hidden" or (key == "aria-hidden" and value == "true"):
-            label |= FURNITURE
-    return label

@@ -81,6 +81,4 @@ def decode_reply(raw: RawRecord, body: bytes) -> Document | Dropped:
     if len(fields) == 3:
         return Dropped(raw.url, fields[0], fields[1], fields[2], raw.source)
     title, text, language, signature = fields
-    return Document(
-        document_id(raw.url), raw.url, title, text, language, raw.source, bytes.fromhex(signature)
-    )
+    return Document(document_id(raw.url), raw.url, title, text, language, raw.source, bytes.fromhex(signature))

@@ -22,7 +22,7 @@ __all__ = ["KillableCleaner"]
 START_S = 60.0
 GOODBYE_S = 2.0
 BUFFER_BYTES = 1 << 20
-# A fresh interpreter and not a fork: threads and locks of the parent (a Ray actor has many) do not come along.
+# A fresh interpreter and not a fork: the threads and locks of the parent (a Ray actor has many) stay there.
 PROGRAM = "import json, sys; fd, sys.path[:] = json.loads(sys.argv[1]); from {} import serve; serve(fd)"
 CHILD = "sixfold.systems.rag.clean.killable_child"
 

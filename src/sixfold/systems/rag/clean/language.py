@@ -8,9 +8,7 @@ from typing import Protocol
 
 __all__ = ["Language", "identify"]
 
-SAMPLE_CHARS = (
-    400  # from each of the beginning, the middle and the end: a menu or a quotation must not decide
-)
+SAMPLE_CHARS = 400  # from each of the beginning, the middle and the end: a menu or a quotation must not decide
 
 
 class _Model(Protocol):

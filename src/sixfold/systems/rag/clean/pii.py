@@ -23,12 +23,9 @@ CARD = re.compile(r"\d(?<![\w.-]\d)(?<!\d \d)(?:[ -]?\d){14,15}(?! ?\d)(?![\w-])
 # Country, check digits, then groups as banks print them or one run.
 IBAN = re.compile(r"[A-Z](?<!\w[A-Z])[A-Z]\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 # With a plus sign and a country, or as North America writes it: other digit groups are too often not phones.
-PHONE_WORLD = re.compile(
-    r"(?<![\w+])\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){2,4}(?![\w-])"
-)
-PHONE_AMERICA = re.compile(
-    r"[(1-9](?<![\w.+-][(1-9])(?:(?<=1)[ .-](?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])|(?<=\()[2-9]\d{2}\) ?|(?<=[2-9])\d{2}[-.])[2-9]\d{2}[-.]\d{4}(?![\w-])"
-)
+PHONE_WORLD = re.compile(r"(?<![\w+])\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){2,4}(?![\w-])")
+PHONE_AMERICA = re.compile(r"[1-9](?<![\w.+-][1-9])(?:(?<=1)[-.][2-9]|(?<=[2-9]))\d{2}[-.][2-9]\d{2}[-.]\d{4}(?![\w-])")
+PHONE_AMERICA_BRACKETS = re.compile(r"\([2-9]\d{2}\) ?[2-9]\d{2}[-.]\d{4}(?![\w-])")
 
 
 def scrub(text: str) -> str:
@@ -46,7 +43,7 @@ def scrub(text: str) -> str:
     text = CARD.sub(_if(_is_card, "[CARD]"), text)
     if "+" in text:
         text = PHONE_WORLD.sub(_if(_is_phone, "[PHONE]"), text)
-    return PHONE_AMERICA.sub("[PHONE]", text)
+    return PHONE_AMERICA.sub("[PHONE]", PHONE_AMERICA_BRACKETS.sub("[PHONE]", text))
 
 
 def _if(test: Callable[[str], bool], placeholder: str) -> Callable[[re.Match[str]], str]:

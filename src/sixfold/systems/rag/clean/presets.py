@@ -7,7 +7,7 @@ from sixfold.systems.rag.clean.filters import Filter
 from sixfold.systems.rag.clean.fineweb import FineWebQuality
 from sixfold.systems.rag.clean.gopher import GopherQuality, GopherRepetition
 
-__all__ = ["DOCUMENTATION", "PRESETS", "WEB"]
+__all__ = ["DOCUMENTATION", "WEB"]
 
 # The pipeline of FineWeb (Penedo et al. 2024, section 3) with every published threshold.
 WEB: tuple[Filter, ...] = (
@@ -54,5 +54,3 @@ DOCUMENTATION: tuple[Filter, ...] = (
         max_breaks_per_word=0.6,
     ),
 )
-
-PRESETS: dict[str, tuple[Filter, ...]] = {"web": WEB, "documentation": DOCUMENTATION}

@@ -17,12 +17,7 @@ def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for found in sentencex.get_sentence_boundaries(language, text):
         start, end = found["start_index"], found["end_index"]
-        if (
-            spans
-            and spans[-1][1] == start
-            and text[start - 1] not in UNSPACED_STOPS
-            and _inside_word(text, start)
-        ):
+        if spans and spans[-1][1] == start and text[start - 1] not in UNSPACED_STOPS and _inside_word(text, start):
             spans[-1] = (spans[-1][0], end)
         elif not text[start:end].isspace():
             spans.append((start, end))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import fcntl
 import time
 from collections import defaultdict
@@ -70,6 +71,7 @@ class Status:
     granted: int
     queued: int
     deeper: int
+    lent: int
     error: str | None
 
 
@@ -91,7 +93,7 @@ class CrawlWorker:
         granted: int | None = None,
         resend: bool = False,
     ) -> None:
-        """`state` is the fold of the journals so far; `resend` also sends other workers' URLs from it again."""
+        """`state` is the fold of the journals so far; `resend` sends other workers' URLs again."""
         self._limits, self.index, self.workers, self._exchange = limits, index, workers, exchange
         self._scope = Scope(limits.scope)
         self._journal = Journal(out_dir / "crawl" / "journal", index)
@@ -145,16 +147,21 @@ class CrawlWorker:
         self._changed, self._outgoing = asyncio.Event(), asyncio.Event()
         cpu_s = time.process_time()
         with Meter(Axis.DATA, base=Part.COMMUNICATION) as meter:
+            # Requests are also started from other workers' calls, which know nothing of this meter.
+            self._meter, self._context = meter, contextvars.copy_context()
             async with Fetcher(self._limits) as self._fetcher:
                 background: list[asyncio.Task[None]] = []
                 if self._exchange is not None and self.workers > 1:
-                    background = [asyncio.create_task(self._send_loop()), asyncio.create_task(self._borrow_loop())]
+                    background = [
+                        asyncio.create_task(self._send_loop()),
+                        asyncio.create_task(self._borrow_loop()),
+                    ]
                     self._outgoing.set()
                 try:
                     self._fill()
                     while not self._stopping:
-                        self._changed.clear()
                         await self._changed.wait()
+                        self._changed.clear()
                         if self._exchange is None and self._frontier.idle:
                             if not self._frontier.deeper:
                                 break
@@ -187,12 +194,15 @@ class CrawlWorker:
             self._changed.set()
 
     def _close(self) -> None:
-        """Close the files; on a full disk the first error is the one that counts."""
-        for close in (self._journal.close, self._warc.close):
-            try:
-                close()
-            except Exception as error:
-                self._error = self._error or error
+        """Finish the files; after an error leave them for the next run, which trusts only the journal."""
+        try:
+            if self._error is None:
+                self._warc.close()
+            else:
+                self._warc.abandon()
+            self._journal.close()
+        except Exception as error:
+            self._error = self._error or error
 
     def status(self) -> Status:
         """Where it stands."""
@@ -205,6 +215,7 @@ class CrawlWorker:
             granted=self.granted or 0,
             queued=self._frontier.queued,
             deeper=self._frontier.deeper,
+            lent=self._frontier.lent,
             error=None if self._error is None else f"{self._error}",
         )
 
@@ -280,7 +291,7 @@ class CrawlWorker:
 
     def _fill(self) -> None:
         """Start as many requests as the bounds allow, and set the alarm for when there may be more."""
-        if self._stopping or self._changed is None:
+        if self._stopping or self._changed is None:  # not begun yet, or over
             return
         now = time.monotonic()
         if self._frontier.expire(now):
@@ -293,7 +304,7 @@ class CrawlWorker:
             if lease.entry is not None:
                 self._fetching_pages += 1
                 self._journal.leased(lease.entry.url)
-            task = asyncio.create_task(self._work(lease))
+            task = asyncio.get_running_loop().create_task(self._work(lease), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._finished)
         if self._timer is not None:
@@ -313,7 +324,7 @@ class CrawlWorker:
         # This span does contain awaits, which is sound only because nothing is in flight: whatever runs
         # meanwhile opens and closes its own spans inside it.
         if waiting and not self._is_waiting:
-            self._waiting.enter_context(span(Part.IDLE))
+            self._waiting.enter_context(self._meter.span(Part.IDLE))
         elif self._is_waiting and not waiting:
             self._waiting.close()
         self._is_waiting = waiting
@@ -338,7 +349,9 @@ class CrawlWorker:
             elif policy.reachable:
                 result = Failure("robots-disallowed")
             else:
-                result = Failure("robots-unreachable", "" if policy.status is None else f"http {policy.status}")
+                result = Failure(
+                    "robots-unreachable", "" if policy.status is None else f"http {policy.status}"
+                )
         finally:
             self._fetching_pages -= 1
         with span(Part.COMPUTE):
@@ -413,7 +426,7 @@ class CrawlWorker:
         elif entry.hops >= self._limits.max_redirects:
             self._journal.failed(entry.url, "too-many-redirects", target)
         else:
-            # One deeper, as a link would be: then the depth of a page does not depend on the order of arrival.
+            # One deeper, as a link would be: then a page's depth does not depend on the order of arrival.
             new = self._new([target], entry.depth + 1, entry.hops + 1)
             self._journal.redirect(entry.url, target, new)
             self._route(new)
@@ -513,11 +526,20 @@ async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_FIXED = ("scope", "max_depth", "max_redirects", "max_body_bytes", "types", "agent")  # a resumed crawl keeps these
+_FIXED = (
+    "scope",
+    "max_depth",
+    "max_redirects",
+    "max_body_bytes",
+    "types",
+    "agent",
+)  # a resumed crawl keeps these
 
 
 @contextlib.contextmanager
-def opened_crawl(seeds: Sequence[str], out_dir: Path, limits: CrawlLimits) -> Iterator[tuple[list[str], CrawlLimits]]:
+def opened_crawl(
+    seeds: Sequence[str], out_dir: Path, limits: CrawlLimits
+) -> Iterator[tuple[list[str], CrawlLimits]]:
     """Lock `out_dir` for one crawl and check that what lies there is the same crawl; gives seeds and limits.
 
     ConfigError when another process crawls into it, or when seeds or bounds differ from the crawl it holds.
@@ -536,7 +558,9 @@ def opened_crawl(seeds: Sequence[str], out_dir: Path, limits: CrawlLimits) -> It
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{out_dir}: another process crawls into it; wait for it or choose another") from None
+            raise ConfigError(
+                f"{out_dir}: another process crawls into it; wait for it or choose another"
+            ) from None
         manifest = folder / "crawl.json"
         if manifest.exists():
             held = read_json(manifest)

@@ -61,7 +61,9 @@ class Fetcher:
 
         limits = self._limits
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=15, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=0, keepalive_timeout=15, ttl_dns_cache=300
+            ),
             timeout=aiohttp.ClientTimeout(total=limits.timeout_s, sock_connect=limits.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -125,7 +127,9 @@ class Fetcher:
         body, truncated, failure = await self._body(response, decoded)
         if failure is not None:
             return failure
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers)
+        headers = tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers
+        )
         return Fetched(status, response.reason or "", headers, kind, body, decoded, truncated)
 
     async def _body(
@@ -146,12 +150,17 @@ class Fetcher:
             size += len(chunk)
             if size > limit:
                 response.close()  # the rest is not wanted: do not read it to reuse the connection
-                if wire * _BOMB_RATIO < size:
-                    detail = f"{wire} bytes inflate to more than {limit}"
+                read = wire - (len(inflate.unconsumed_tail) if inflate is not None else 0)
+                if read * _BOMB_RATIO < size:
+                    detail = f"{read} bytes inflate to more than {limit}"
                     return b"", None, Failure("gzip-bomb", detail, status=response.status)
                 return b"".join(chunks)[:limit], "length", None
         if inflate is not None and not inflate.eof and wire:
-            return b"", None, Failure("truncated-body", "the gzip stream ends early", True, status=response.status)
+            return (
+                b"",
+                None,
+                Failure("truncated-body", "the gzip stream ends early", True, status=response.status),
+            )
         return b"".join(chunks), None, None
 
 

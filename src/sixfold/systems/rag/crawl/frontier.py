@@ -20,7 +20,7 @@ __all__ = ["Entry", "Frontier", "Lease", "owner"]
 
 def owner(host: str, workers: int) -> int:
     """The worker that owns `host` of `workers`: the same in every process and run."""
-    return xxh3_64_intdigest(host.encode("utf-8", "surrogatepass")) % workers
+    return int(xxh3_64_intdigest(host.encode("utf-8", "surrogatepass"))) % workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,12 @@ class Frontier:
     # so that politeness stays in one place.
 
     def lend(self, borrower: int, now_s: float, at_most: int) -> list[Lease]:
-        """Lease up to `at_most` URLs, and at most half of what waits, to another worker; longest queues first."""
+        """Lease at most `at_most` URLs, and half of what waits, to another worker; longest queues first."""
         at_most = min(at_most, self.queued // 2)
         loans: list[Lease] = []
-        free = [(len(h.queue), name) for name, h in self._hosts.items() if h.queue and h.known and h.delay_s == 0]
+        free = [
+            (len(h.queue), name) for name, h in self._hosts.items() if h.queue and h.known and h.delay_s == 0
+        ]
         for _, name in heapq.nlargest(8, free):
             host = self._hosts[name]
             while len(loans) < at_most and host.queue:
@@ -209,8 +211,8 @@ class Frontier:
 
     @property
     def idle(self) -> bool:
-        """Nothing queued, leased or lent up to the present level."""
-        return not (self.queued or self._leases or self._delayed)
+        """Nothing queued or being fetched here up to the present level; what is `lent` others have to do."""
+        return not (self.queued or len(self._leases) > self.lent or self._delayed)
 
     @property
     def deeper(self) -> int:
@@ -243,7 +245,9 @@ class Frontier:
     def borrowed_in_flight(self, lender: int) -> int:
         """Leases of URLs borrowed from `lender` that are being fetched now."""
         return sum(
-            1 for x in self._leases.values() if x.entry and x.entry.loan is not None and x.entry.loan[0] == lender
+            1
+            for x in self._leases.values()
+            if x.entry and x.entry.loan is not None and x.entry.loan[0] == lender
         )
 
     def _limit(self, host: _Host) -> int:

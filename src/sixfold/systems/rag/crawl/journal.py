@@ -58,6 +58,7 @@ class Journal:
         self._path = folder / f"w{worker:03d}-{self.life:04d}.jsonl"
         self._file = self._path.open("xb", buffering=0)
         self._held: list[bytes] = []
+        self._torn = False  # a write failed half-way: nothing may follow a torn line
 
     def found(self, links: Iterable[Found]) -> None:
         """These URLs are known (seeds)."""
@@ -97,16 +98,22 @@ class Journal:
         self.flush()
 
     def _put(self, data: bytes) -> None:
+        if self._torn:
+            return
         view = memoryview(data)
         try:
             while view:
                 view = view[self._file.write(view) or 0 :]
         except OSError as error:
+            self._torn = True
             raise write_failure(error, self._path) from None
 
 
 def _line(event: list[Any]) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+    return (
+        json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+        + b"\n"
+    )
 
 
 def read_journals(folder: Path, archive: Path | None = None) -> JournalState:
@@ -130,7 +137,8 @@ def read_journals(folder: Path, archive: Path | None = None) -> JournalState:
 
 
 def _apply(state: JournalState, event: list[Any]) -> None:
-    kind, links = event[0], ()
+    kind: str = event[0]
+    links: list[Found] = []
     if kind == "leased":
         state.leased[event[1]] = state.leased.get(event[1], 0) + 1
     elif kind == "done":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,12 +13,14 @@ from sixfold.systems.rag.crawl.links import canonical_url, host_of
 
 __all__ = ["CrawlLimits", "Scope", "seed_urls"]
 
+_RULE = re.compile(r"(\[[^\]]+\]|[^:\[\]]+|[0-9a-fA-F:]+:[0-9a-fA-F:]*(?:/\d+)?)(?::(\d+))?")
+
 
 @dataclass(frozen=True, slots=True)
 class CrawlLimits:
     """Every bound that one crawl keeps; the defaults suit the embedded site."""
 
-    scope: tuple[str, ...] = ()  # host names (and below), addresses, networks, "*"; empty: the seeds' hosts
+    scope: tuple[str, ...] = ()  # rules as Scope reads them; empty: the hosts of the seeds
     max_depth: int | None = None  # links from a seed; set, the crawl goes level by level
     max_pages: int | None = None
     max_redirects: int = 5  # RFC 9309 asks for at least five on robots.txt too
@@ -39,7 +42,14 @@ class CrawlLimits:
     agent: str = "sixfold"
 
     def __post_init__(self) -> None:
-        for name in ("max_body_bytes", "concurrency", "host_connections", "capacity", "warc_records", "warc_bytes"):
+        for name in (
+            "max_body_bytes",
+            "concurrency",
+            "host_connections",
+            "capacity",
+            "warc_records",
+            "warc_bytes",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: got {getattr(self, name)}, expected at least 1")
         for name in ("delay_s", "max_delay_s", "retry_after_s", "retries", "max_redirects"):
@@ -76,25 +86,33 @@ def seed_urls(seeds: Iterable[str]) -> list[str]:
 
 
 class Scope:
-    """Decides whether a host may be crawled; `"*"` still keeps off addresses that are not public.
+    """Decides whether a host may be crawled.
 
-    A page on the web must not be able to send the crawler into the network it runs in.
+    A rule is a host name (and everything below it), an address, a network such as 10.0.0.0/8, or "*"; with
+    ":PORT" behind it, it holds for that port alone. "*" still keeps off addresses that are not public: a
+    page on the web must not be able to send the crawler into the network it runs in.
     """
 
     def __init__(self, rules: Iterable[str]) -> None:
-        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
-        self._names: list[str] = []
+        self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int | None]] = []
+        self._names: list[tuple[str, int | None]] = []
         self._any = False
         for rule in rules:
             if rule == "*":
                 self._any = True
                 continue
+            match = _RULE.fullmatch(rule)
+            if match is None:
+                raise ConfigError(
+                    f"scope {rule!r}: expected a host name, a network or '*', and perhaps ':PORT'"
+                )
+            name, port = match[1], int(match[2]) if match[2] else None
             try:
-                self._networks.append(ipaddress.ip_network(rule.strip("[]"), strict=False))
+                self._networks.append((ipaddress.ip_network(name.strip("[]"), strict=False), port))
             except ValueError:
-                if "/" in rule or not rule:
-                    raise ConfigError(f"scope {rule!r}: expected a host name, a network or '*'") from None
-                self._names.append(rule.lower().rstrip("."))
+                if "/" in name or "[" in name:
+                    raise ConfigError(f"scope {rule!r}: {name!r} is no network") from None
+                self._names.append((name.lower().rstrip("."), port))
         self._decide = lru_cache(maxsize=65_536)(self._allows)
 
     def allows(self, host: str) -> bool:
@@ -103,13 +121,17 @@ class Scope:
 
     def _allows(self, host: str) -> bool:
         name = _name(host)
+        tail = host.rpartition("]")[2].rpartition(":")[2] if host != name else ""
+        port = int(tail) if tail.isdigit() else None
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            if any(name == rule or name.endswith("." + rule) for rule in self._names):
-                return True
+            for rule, only in self._names:
+                if only in (None, port) and (name == rule or name.endswith("." + rule)):
+                    return True
             return self._any and name != "localhost" and "." in name
-        return any(address in network for network in self._networks) or (self._any and address.is_global)
+        inside = any(address in network and only in (None, port) for network, only in self._networks)
+        return inside or (self._any and address.is_global)
 
 
 def _name(host: str) -> str:

@@ -15,11 +15,15 @@ MAX_URL_CHARS = 2_000  # longer ones are traps far more often than pages
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # A full parse costs about ten times this scan. Comments, scripts and styles are cut out first, because
-# that is where a scan sees links that a parser does not.
-_HIDDEN = re.compile(rb"<!--.*?-->|<(script|style|textarea|template)\b.*?</\1\s*>", re.I | re.S)
+# that is where a scan sees links that a parser does not. Both expressions are linear in the page: what is
+# never closed runs to its end, a tag stops at the next "<", and quoted values are bounded.
+_HIDDEN = re.compile(rb"<!--.*?(?:-->|\Z)|<(script|style|textarea|template)\b.*?(?:</\1\b|\Z)", re.I | re.S)
 _HREF = re.compile(
-    rb"""<(a|area|base)\s(?:[^>"']*?\s|[^>]*?["'\s])?href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I
+    rb"""<(a|area|base)\s(?:[^<>"']|"[^"]{0,2000}"|'[^']{0,2000}')*?(?<=[\s"'])href\s*=\s*"""
+    rb"""(?:"([^"]{0,4000})"|'([^']{0,4000})'|([^\s<>"']+))""",
+    re.I,
 )
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def canonical_url(url: str) -> str | None:
@@ -34,7 +38,12 @@ def canonical_url(url: str) -> str | None:
         safe = safe_url_string(url.strip())
         parts = urlsplit(safe)
         host, port, scheme = parts.hostname, parts.port, parts.scheme.lower()
-        if scheme not in _DEFAULT_PORTS or not host or host.startswith("."):
+        if scheme not in _DEFAULT_PORTS or not host:
+            return None
+        host = host.rstrip(".")
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii").lower()
+        if not _HOST.fullmatch(host):
             return None
         # canonicalize_url sorts the query: give it the path alone
         path = urlsplit(str(canonicalize_url(f"http://x{_without_dots(parts.path) or '/'}"))).path
@@ -42,7 +51,7 @@ def canonical_url(url: str) -> str | None:
         return None
     if ":" in host:
         host = f"[{host}]"
-    where = host.rstrip(".") if port in (None, _DEFAULT_PORTS[scheme]) else f"{host.rstrip('.')}:{port}"
+    where = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
     result = f"{scheme}://{where}{path}" + (f"?{parts.query}" if parts.query else "")
     return result if len(result) <= MAX_URL_CHARS else None
 

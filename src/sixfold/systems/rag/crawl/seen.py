@@ -22,7 +22,7 @@ def bits_per_url(false_positive_rate: float) -> float:
 
 def url_hash(url: str) -> int:
     """A signed 128-bit hash of a URL that is the same in every process and run."""
-    return xxh3_128_intdigest(url.encode("utf-8", "surrogatepass")) - _HALF
+    return int(xxh3_128_intdigest(url.encode("utf-8", "surrogatepass"))) - _HALF
 
 
 class SeenSet:
@@ -31,7 +31,9 @@ class SeenSet:
     A false positive is a page that is never fetched, so the rate is chosen for less than one in a crawl.
     """
 
-    def __init__(self, capacity: int, false_positive_rate: float = 1e-7, *, bloom: Bloom | None = None) -> None:
+    def __init__(
+        self, capacity: int, false_positive_rate: float = 1e-7, *, bloom: Bloom | None = None
+    ) -> None:
         if capacity < 1 or not 0 < false_positive_rate < 1:
             raise ConfigError(
                 f"got capacity {capacity} and false-positive rate {false_positive_rate}, "

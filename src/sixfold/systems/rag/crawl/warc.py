@@ -34,7 +34,9 @@ class WarcPosition:
     digest: str  # "sha1:" and the base32 SHA-1 of the payload
 
 
-def http_head(status: int, reason: str, headers: Iterable[tuple[str, str]], body_bytes: int, decoded: bool) -> bytes:
+def http_head(
+    status: int, reason: str, headers: Iterable[tuple[str, str]], body_bytes: int, decoded: bool
+) -> bytes:
     """The HTTP head as it is archived: `Content-Length` fits the body that follows it.
 
     What described the transfer and no longer holds (chunks, compression) is kept with `X-Archive-Orig-`.
@@ -84,7 +86,9 @@ def cut_torn_tail(path: Path, known_good: int = 0) -> int:
 def write_failure(error: OSError, path: Path) -> UserError:
     """The one clear line for a write that failed."""
     if error.errno in _FULL:
-        return UserError(f"{path}: no space left on the disk; free some and run again: the crawl goes on where it is")
+        return UserError(
+            f"{path}: no space left on the disk; free some and run again: the crawl goes on where it is"
+        )
     return UserError(f"{path}: cannot write it: {error.strerror}")
 
 
@@ -127,12 +131,13 @@ class WarcWriter:
         self, url: str, head: bytes, body: bytes, *, truncated: str | None = None, address: str | None = None
     ) -> WarcPosition:
         """Write one response record; `truncated` is a WARC-Truncated reason such as "length"."""
-        digest = "sha1:" + base64.b32encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()
+        digest = _sha1(body)
         record = WarcRecord()
         record.init_headers(WarcRecordType.response)
         headers = record.headers
         headers["WARC-Target-URI"] = url
         headers["WARC-Payload-Digest"] = digest
+        headers["WARC-Block-Digest"] = _sha1(head, body)
         if address is not None:
             headers["WARC-IP-Address"] = address
         if truncated is not None:
@@ -157,6 +162,12 @@ class WarcWriter:
         os.fsync(fd)
         os.close(fd)
         (self._folder / (self._name + OPEN_SUFFIX)).rename(self._folder / self._name)
+
+    def abandon(self) -> None:
+        """Let the present file be as a killed process would leave it, for a successor to mend."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
 
     def _open(self) -> None:
         self._name = f"{self._prefix}-{self._number:05d}.warc.gz"
@@ -192,9 +203,14 @@ class WarcWriter:
         return size
 
 
+def _sha1(*parts: bytes) -> str:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for part in parts:
+        digest.update(part)
+    return "sha1:" + base64.b32encode(digest.digest()).decode()
+
+
 def _write_all(fd: int | None, data: memoryview) -> int:
     if fd is None:
         raise OSError(errno.EBADF, "the file is closed")
     return os.write(fd, data)
-
-

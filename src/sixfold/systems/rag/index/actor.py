@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 
+from sixfold.axes import Axis
 from sixfold.errors import ConfigError, SixfoldError
+from sixfold.study.meter import Meter, Part, Reading
 from sixfold.systems.rag.index.manifest import Manifest, read_manifest
+from sixfold.systems.rag.index.scatter import wait_all
 from sixfold.systems.rag.index.shard import Shard
 
 __all__ = ["RayShard", "ShardActor", "cap_memory", "start_shards"]
@@ -21,6 +26,7 @@ class ShardActor:
 
     def __init__(self) -> None:
         self._shard: Shard | None = None
+        self._meter = Meter(Axis.INFERENCE)
 
     def open(
         self,
@@ -38,6 +44,9 @@ class ShardActor:
         faiss.omp_set_num_threads(1)
         self._limits = threadpool_limits(1)
         if memory_cap_bytes is not None:
+            # The linear algebra takes its work space at its first product, and ends the process if it cannot.
+            square = np.ones((256, 256), dtype=np.float32)
+            np.matmul(square, square)
             cap_memory(memory_cap_bytes)
         self._shard = Shard.open(index, number, manifest, capacity_bytes=capacity_bytes, in_memory=in_memory)
 
@@ -45,7 +54,12 @@ class ShardActor:
         """One of the public methods of `Shard`."""
         if self._shard is None or method not in ("facts", "statistics", "lexical", "vector", "passages"):
             raise ConfigError(f"a shard has no method {method!r}")
-        return getattr(self._shard, method)(*args, **options)
+        with self._meter.span(Part.COMPUTE):
+            return getattr(self._shard, method)(*args, **options)
+
+    def reading(self) -> Reading:
+        """What its meter saw since the actor began: compute while it was called, idle otherwise."""
+        return self._meter.reading()
 
 
 class RayShard:
@@ -59,6 +73,11 @@ class RayShard:
         """Send the call; the returned function waits for its result."""
         pending = self.actor.call.remote(method, args, options)
         return lambda: _result(pending)
+
+    def reading(self) -> Reading:
+        """The meter of the actor, since it began."""
+        reading: Reading = ray.get(self.actor.reading.remote())
+        return reading
 
     def stop(self) -> None:
         """End the actor's process."""
@@ -91,8 +110,7 @@ def start_shards(
             )
             for shard in shards
         ]
-        for pending in opening:
-            _result(pending)
+        wait_all([partial(_result, pending) for pending in opening])
     except BaseException:
         for shard in shards:
             shard.stop()

@@ -3,7 +3,7 @@
     chunks.parquet   the passages and their origin, in ascending order of chunk_id
     ids.npy          chunk_id of each position, fixed-width UTF-8
     lexical/         parts.lexical
-    vectors/         parts.vectors; float32, so that a scan runs on the mapped file as it is
+    vectors/         parts.vectors; float32, so that a scan runs on the mapped file as it is; absent without an encoder
     segment.json     counts, settings, and size and SHA-256 of every other file
 
 A segment appears whole or not at all, and the same passages give the same bytes.
@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sixfold.errors import ConfigError, InputError
+from sixfold.errors import CapacityError, ConfigError, InputError
 from sixfold.files import replace_json
 from sixfold.parts.analyzer import Analyzer
 from sixfold.parts.lexical import LexicalIndex
@@ -95,14 +95,14 @@ class SegmentInfo:
     name: str
     chunks: int
     documents: int
-    dimension: int
+    dimension: int  # of the vectors; 0 without
     total_bytes: int  # of all files but segment.json
 
 
 def write_segment(
     folder: str | Path,
     chunks: Iterable[IndexedChunk],
-    embed: Embed,
+    embed: Embed | None,
     *,
     dimension: int = 384,
     capacity_bytes: int | None = None,
@@ -111,15 +111,16 @@ def write_segment(
 ) -> SegmentInfo:
     """Write passages, in strictly ascending order of chunk_id, as a new segment.
 
-    embed: texts -> vectors [n, dimension] float32, called with 1,024 passages at a time; a text's vector must
-    not depend on its neighbours (`Embedder.embed`, or `EmbeddingCache.embed` around it).
+    embed: None for a segment that is searched by words only; or texts -> vectors [n, dimension] float32, called
+    with 1,024 passages at a time. A text's vector must not depend on its neighbours (`Embedder.embed`, or
+    `EmbeddingCache.embed` around it).
     Position order is then chunk_id order, which is what makes a merged top k that of the whole. Texts and
     vectors stream to disk; memory holds the ids, the lexical index and the IVF; `capacity_bytes`
     bounds them.
 
     Raises:
         InputError: the folder exists, the ids do not ascend, there are no passages, or the segment grows
-            beyond `capacity_bytes`, what one shard may hold. Nothing is left of it then.
+            beyond `capacity_bytes`, what one shard may hold (CapacityError). Nothing is left of it then.
         ConfigError: `embed` returns another shape, or a value that is not finite.
     """
     folder = Path(folder)
@@ -146,7 +147,7 @@ def _write(
     partial: Path,
     name: str,
     chunks: Iterator[IndexedChunk],
-    embed: Embed,
+    embed: Embed | None,
     dimension: int,
     capacity_bytes: int | None,
     ann_minimum: int,
@@ -158,7 +159,7 @@ def _write(
     def check_capacity() -> None:
         used = sum(path.stat().st_size for path in _files(partial))
         if capacity_bytes is not None and used > capacity_bytes:
-            raise InputError(
+            raise CapacityError(
                 f"takes {used} bytes after {len(ids)} passages, and a shard may hold {capacity_bytes}; "
                 "give it fewer passages or the shards more capacity",
                 path=name,
@@ -184,20 +185,26 @@ def _write(
                 documents.add(at.chunk.doc_id)
             rows = [at.row() for at in block]
             parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=BLOCK_CHUNKS)
+            check_capacity()
+            if embed is None:
+                continue
             vectors = embed([at.chunk.text for at in block])
             if vectors.shape != (len(block), dimension):
                 raise ConfigError(
                     f"got vectors of shape {vectors.shape}, expected ({len(block)}, {dimension})"
                 )
             file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
-            check_capacity()
         file.seek(0)
         file.write(_npy_header(len(ids), dimension))
     if not ids:
         raise InputError("no passages to write; leave the segment out", path=name)
     np.save(partial / "ids.npy", np.array(ids, dtype=np.bytes_), allow_pickle=False)
-    mapped = np.load(partial / "vectors" / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    VectorIndex.build(mapped, ann_minimum=ann_minimum).save(partial / "vectors", with_vectors=False)
+    if embed is None:
+        shutil.rmtree(partial / "vectors")
+        dimension = 0
+    else:
+        mapped = np.load(partial / "vectors" / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        VectorIndex.build(mapped, ann_minimum=ann_minimum).save(partial / "vectors", with_vectors=False)
     check_capacity()
     LexicalIndex.build(_texts(partial / "chunks.parquet"), analyzer).save(partial / "lexical")
     check_capacity()

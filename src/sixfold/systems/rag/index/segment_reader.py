@@ -20,7 +20,7 @@ from sixfold.systems.rag.index.filters import Filter
 from sixfold.systems.rag.index.segment import BLOCK_CHUNKS, FORMAT, SCHEMA, IndexedChunk, digest
 from sixfold.systems.rag.records import Chunk, Source
 
-__all__ = ["SegmentReader", "segment_bytes"]
+__all__ = ["SegmentReader", "indexed_chunk", "segment_bytes"]
 
 Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.bytes_]
@@ -49,7 +49,7 @@ class SegmentReader:
     """One segment, open. Its files are held open or mapped, so deleting the folder does not disturb it."""
 
     def __init__(
-        self, folder: Path, ids: Ids, lexical: LexicalIndex, vectors: VectorIndex, total_bytes: int
+        self, folder: Path, ids: Ids, lexical: LexicalIndex, vectors: VectorIndex | None, total_bytes: int
     ) -> None:
         self.folder = folder
         self.ids = ids
@@ -77,9 +77,10 @@ class SegmentReader:
                     raise ValueError(f"{name} is not what was written")
             ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
             lexical = LexicalIndex.load(folder / "lexical")
-            vectors = VectorIndex.load(folder / "vectors", in_memory=in_memory)
+            vectors = VectorIndex.load(folder / "vectors", in_memory=in_memory) if meta["dimension"] else None
             reader = cls(folder, ids, lexical, vectors, int(meta["bytes"]))
-            counts = {len(ids), lexical.documents, len(vectors), reader._parquet.metadata.num_rows}
+            counts = {len(ids), lexical.documents, reader._parquet.metadata.num_rows}
+            counts |= {len(vectors)} if vectors is not None else set()
             if counts != {meta["chunks"]} or ids.dtype.kind != "S":
                 raise ValueError("its files do not fit together")
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
@@ -126,7 +127,7 @@ class SegmentReader:
             wanted = sorted({at for at in positions if at // BLOCK_CHUNKS == group})
             table = self._parquet.read_row_group(group, columns=SCHEMA.names)
             found = table.take(pa.array([at % BLOCK_CHUNKS for at in wanted], pa.int64())).to_pylist()
-            rows.update(zip(wanted, map(_indexed, found), strict=True))
+            rows.update(zip(wanted, map(indexed_chunk, found), strict=True))
         return [rows[at] for at in positions]
 
     def close(self) -> None:
@@ -145,7 +146,9 @@ def _bools(column: pa.ChunkedArray) -> Mask:
     return mask
 
 
-def _indexed(row: dict[str, str | int]) -> IndexedChunk:
+def indexed_chunk(row: dict[str, str | int]) -> IndexedChunk:
+    """The inverse of `IndexedChunk.row`."""
+
     def text(name: str) -> str:
         return str(row[name])
 
@@ -155,5 +158,5 @@ def _indexed(row: dict[str, str | int]) -> IndexedChunk:
     chunk = Chunk(
         text("chunk_id"), text("doc_id"), number("ordinal"), number("start"), number("end"), text("text")
     )
-    source = Source(text("source_file"), number("source_offset"), text("sourcedigest"))
+    source = Source(text("source_file"), number("source_offset"), text("source_digest"))
     return IndexedChunk(chunk, text("url"), text("title"), text("language"), source)

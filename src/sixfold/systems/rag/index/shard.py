@@ -117,10 +117,12 @@ class Shard:
     ) -> tuple[Scores, Ids]:
         """Scores [q, k] float32 and chunk ids [q, k] (UTF-8 bytes), best first, ties by chunk_id.
 
-        probes: None scans exactly; -inf and b"" where there are fewer than k.
+        Segments without vectors are passed over. probes: None scans exactly; -inf and b"" where there are fewer than k.
         """
         parts = []
         for reader, live in self._segments:
+            if reader.vectors is None:
+                continue
             mask = _mask(reader, live, where)
             scores_qk, positions_qk = reader.vectors.search(queries_qd, k, probes, mask)
             ids_qk = np.asarray(reader.ids[positions_qk])

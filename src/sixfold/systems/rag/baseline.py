@@ -1,0 +1,25 @@
+"""The baseline of rag: the same work in one plain process, without an engine, as fast as we can make it.
+
+It crawls with one event loop that overlaps its requests, cleans without a child process to guard it, builds
+one index of everything, encodes in the precision that is fastest on this processor, and scans exactly. Each
+stage's own module does the single-process form of its work when it is run with BASELINE for its workers.
+"""
+
+from __future__ import annotations
+
+from sixfold.study import Measurement, Trial
+from sixfold.systems.rag import ladder_clean, ladder_embed, ladder_index, ladder_retrieve
+
+__all__ = ["baseline"]
+
+_PARTS = {
+    "crawl-clean-dedup": ladder_clean.run,
+    "index": ladder_index.run,
+    "embed": ladder_embed.run,
+    "retrieve": ladder_retrieve.run,
+}
+
+
+def baseline(trial: Trial) -> Measurement:
+    """The single process's part of one stage."""
+    return _PARTS[trial.stage](trial)
