@@ -25,7 +25,9 @@ setup: .venv/.all
 
 run: .venv/.rag
 	@status=0; .venv/bin/sixfold study rag || status=$$?; \
-	echo 'ask it: .venv/bin/sixfold rag ask "how do I read a JSON file?"'; exit $$status
+	echo 'ask it: .venv/bin/sixfold rag ask "how do I read a JSON file?"'; \
+	test $$status -ne 1 || echo "a milestone was not met on this machine: the report says which term broke it"; \
+	test $$status -le 1
 
 test: .venv/.all
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)

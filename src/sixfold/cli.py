@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sixfold.errors import ConfigError, UserError
+from sixfold.lab.local_ray import THREAD_PINS
 from sixfold.systems.rag.cli import app as rag_app
 
 if TYPE_CHECKING:
@@ -214,6 +216,8 @@ def _profile(progress: Any) -> Profile:
 
 def main() -> None:
     """The command: user errors are one line and exit code 2, Ctrl-C is 130."""
+    for name, threads in THREAD_PINS.items():  # read when numpy and its kind are imported, which is later
+        os.environ.setdefault(name, threads)
     try:
         app(standalone_mode=False)
     except UserError as error:

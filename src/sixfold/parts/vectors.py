@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sixfold.errors import ConfigError, InputError, PrerequisiteError
+from sixfold.errors import ConfigError, InputError
 from sixfold.files import replace_json
+from sixfold.parts.ivf import Ivf
 
 __all__ = ["ANN_MINIMUM", "VectorIndex", "pair_scores", "recall", "tune"]
 
@@ -30,8 +31,6 @@ Mask = npt.NDArray[np.bool_]
 FORMAT = "sixfold-vectors-1"
 ANN_MINIMUM = 4_096  # vectors; an exact scan of fewer takes about a millisecond
 BLOCK_ROWS = 16_384  # vectors that are scored at once by the exact scan
-_TRAIN_PER_LIST = 48  # vectors a centroid is trained on; more was not seen to help
-_TRAIN_ROUNDS = 8
 _LARGEST_SCORE = 1e37  # a matrix product of single precision must not overflow
 _PAIR_VALUES = 1 << 19  # products that `pair_scores` holds at once, in double precision
 
@@ -39,14 +38,10 @@ _PAIR_VALUES = 1 << 19  # products that `pair_scores` holds at once, in double p
 class VectorIndex:
     """Vectors 0..n-1, in memory or mapped from a folder; never changed once built."""
 
-    def __init__(self, vectors_nd: Vectors, longest: float, ivf: Any | None) -> None:
+    def __init__(self, vectors_nd: Vectors, longest: float, ivf: Ivf | None) -> None:
         self.vectors = vectors_nd
         self.longest = longest  # the largest Euclidean norm among the vectors
         self._ivf = ivf
-        # [d, lists]: one matrix product with these is 3 times as fast as asking faiss's flat index for them.
-        self._centroids = (
-            None if ivf is None else np.ascontiguousarray(ivf.quantizer.reconstruct_n(0, ivf.nlist).T)
-        )
 
     @classmethod
     def build(cls, vectors_nd: Vectors, *, ann_minimum: int = ANN_MINIMUM, seed: int = 0) -> VectorIndex:
@@ -63,7 +58,7 @@ class VectorIndex:
             if not np.isfinite(squares).all():
                 raise ConfigError("a vector has a value that is not finite; embed its text again")
             longest = max(longest, math.sqrt(float(squares.max())))
-        ivf = _build_ivf(vectors_nd, seed) if len(vectors_nd) >= max(1, ann_minimum) else None
+        ivf = Ivf.build(vectors_nd, seed) if len(vectors_nd) >= max(1, ann_minimum) else None
         return cls(vectors_nd, longest, ivf)
 
     def save(self, folder: str | Path, *, with_vectors: bool = True) -> None:
@@ -73,7 +68,7 @@ class VectorIndex:
         if with_vectors:
             np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
         if self._ivf is not None:
-            _faiss().write_index(self._ivf, str(folder / "ivf.faiss"))
+            self._ivf.save(folder / "ivf.faiss")
         meta = {"format": FORMAT, "vectors": len(self), "dimension": self.dimension, "longest": self.longest}
         replace_json(folder / "vectors.json", {**meta, "lists": self.lists})
 
@@ -93,9 +88,8 @@ class VectorIndex:
             vectors_nd = np.load(folder / "vectors.npy", mmap_mode=mode, allow_pickle=False)
             if vectors_nd.shape != (meta["vectors"], meta["dimension"]) or vectors_nd.dtype != np.float32:
                 raise ValueError("its vectors are not those it was saved with")
-            ivf = _faiss().read_index(str(folder / "ivf.faiss")) if meta["lists"] else None
-            if ivf is not None and (ivf.ntotal, ivf.d, ivf.nlist) != (*vectors_nd.shape, meta["lists"]):
-                raise ValueError("its files do not fit together")
+            n, d = vectors_nd.shape
+            ivf = Ivf.load(folder / "ivf.faiss", n, d, meta["lists"]) if meta["lists"] else None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"not a whole vector index ({reason}); build it again", path=folder) from error
@@ -111,7 +105,7 @@ class VectorIndex:
     @property
     def lists(self) -> int:
         """Lists of the IVF, the most that `probes` can usefully be; 0 if there is none."""
-        return int(self._ivf.nlist) if self._ivf is not None else 0
+        return self._ivf.lists if self._ivf is not None else 0
 
     def search(
         self, queries_qd: Vectors, k: int, probes: int | None = None, mask: Mask | None = None
@@ -136,31 +130,17 @@ class VectorIndex:
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         if self._ivf is None or probes is None or allowed * self.lists <= len(self) * probes:
             return self._scan(queries_qd, k, mask)
-        scores_qk, positions_qk = self._probe(queries_qd, k, probes, mask)
+        scores_qk, positions_qk = self._probe(self._ivf, queries_qd, k, probes, mask)
         short = np.flatnonzero(positions_qk[:, min(k, allowed) - 1] < 0)
         if len(short):
             scores_qk[short], positions_qk[short] = self._scan(queries_qd[short], k, mask)
         return scores_qk, positions_qk
 
     def _probe(
-        self, queries_qd: Vectors, k: int, probes: int, mask: Mask | None
+        self, ivf: Ivf, queries_qd: Vectors, k: int, probes: int, mask: Mask | None
     ) -> tuple[Vectors, Positions]:
-        faiss = _faiss()
-        probes = min(probes, self.lists - 1)  # all of them are a scan
-        rough_ql = queries_qd @ self._centroids
-        lists_qp = np.argpartition(rough_ql, self.lists - probes, axis=1)[:, self.lists - probes :]
-        options: dict[str, Any] = {"nprobe": probes}
-        bits = None if mask is None else np.packbits(mask, bitorder="little")  # faiss keeps only a pointer
-        if bits is not None:
-            options["sel"] = faiss.IDSelectorBitmap(len(self), faiss.swig_ptr(bits))
         # The lists hold rounded copies: take some more than k, and score them as the scan does.
-        _, positions_qc = self._ivf.search_preassigned(  # type: ignore[union-attr]
-            queries_qd,
-            k + max(2, k // 8),
-            np.ascontiguousarray(lists_qp, dtype=np.int64),
-            np.take_along_axis(rough_ql, lists_qp, axis=1),
-            params=faiss.SearchParametersIVF(**options),
-        )
+        positions_qc = ivf.candidates(queries_qd, k + max(2, k // 8), probes, mask)
         scores_qc = pair_scores(queries_qd, self.vectors, np.maximum(positions_qc, 0))
         scores_qc[positions_qc < 0] = -np.inf
         best_qk = np.lexsort((positions_qc, -scores_qc), axis=1)[:, :k]
@@ -281,35 +261,3 @@ def tune(index: VectorIndex, queries_qd: Vectors, k: int, target_recall: float) 
 def _blocks(vectors_nd: Vectors) -> Iterator[tuple[int, Vectors]]:
     for first in range(0, len(vectors_nd), BLOCK_ROWS):
         yield first, np.asarray(vectors_nd[first : first + BLOCK_ROWS])
-
-
-def _build_ivf(vectors_nd: Vectors, seed: int) -> Any:
-    from threadpoolctl import threadpool_limits
-
-    faiss = _faiss()
-    n, d = vectors_nd.shape
-    lists = max(1, min(round(4 * math.sqrt(n)), n // 4))
-    sample = np.random.default_rng(seed).choice(n, size=min(n, lists * _TRAIN_PER_LIST), replace=False)
-    sample.sort()
-    kind = faiss.ScalarQuantizer.QT_bf16  # half the memory and 1.3 times the speed of float32
-    ivf = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(d), d, lists, kind, faiss.METRIC_INNER_PRODUCT, False
-    )
-    ivf.cp.seed = seed + 1
-    ivf.cp.niter = _TRAIN_ROUNDS
-    ivf.cp.min_points_per_centroid = 1
-    # The lists are cells of directions: without this, long centroids of an inner product would take them all.
-    ivf.cp.spherical = True
-    with threadpool_limits(1):  # sums that several threads share may be added in another order
-        ivf.train(np.ascontiguousarray(vectors_nd[sample]))
-        for _, block_nd in _blocks(vectors_nd):
-            ivf.add(np.ascontiguousarray(block_nd))
-    return ivf
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise PrerequisiteError("the vector index needs faiss-cpu; run `make setup`") from error
-    return faiss

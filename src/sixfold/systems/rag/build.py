@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from sixfold.design.data_laws import shard_count
-from sixfold.errors import CapacityError, ConfigError
+from sixfold.errors import ConfigError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag import build_steps as steps
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
@@ -38,8 +38,6 @@ from sixfold.systems.rag.index.segment_reader import segment_bytes
 from sixfold.systems.rag.splits import plan_splits
 
 __all__ = ["BuildSummary", "build", "builds_of"]
-
-_MOST_SHARDS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +84,25 @@ def build(
     splits = steps.plan(folder, inputs, settings)
     reports = steps.clean(folder, crew, advance, killable=killable)
     counts = steps.drop_duplicates(folder, crew, published)
-    shards = _shards(sum(report.text_bytes for report in reports), settings)
-    while True:
-        try:
-            passages = steps.cut(folder, crew, advance, shards)
-            steps.embed(folder, crew, advance, index / "embeddings")
-            paths = [index / "segments" / f"{folder.path.name}-{shard:04d}" for shard in range(shards)]
-            written = steps.write_segments(
-                folder, crew, advance, paths, len(splits), settings.capacity_bytes, with_vectors=True
-            )
-            break
-        except CapacityError:  # the documents are denser than the law's b, or unevenly spread
-            if shards > sum(report.kept for report in reports):
-                raise
-            shards *= 2
-            shutil.rmtree(folder.path / "chunks")
-            for path in (index / "segments").glob(f"{folder.path.name}-*"):
-                shutil.rmtree(path)
+
+    def attempt(shards: int) -> tuple[int, list[SegmentInfo | None]]:
+        passages = steps.cut(folder, crew, advance, shards)
+        steps.embed(folder, crew, advance, index / "embeddings")
+        paths = [index / "segments" / f"{folder.path.name}-{shard:04d}" for shard in range(shards)]
+        return passages, steps.write_segments(
+            folder, crew, advance, paths, len(splits), settings.capacity_bytes, with_vectors=True
+        )
+
+    def undo() -> None:
+        shutil.rmtree(folder.path / "chunks")
+        for path in (index / "segments").glob(f"{folder.path.name}-*"):
+            shutil.rmtree(path)
+
+    needed = shard_count(
+        sum(report.text_bytes for report in reports), bytes_per_text_byte(with_vectors=True), settings.capacity_bytes
+    )
+    most = max(needed, sum(report.kept for report in reports))
+    _, (passages, written) = steps.fit_shards(needed, most, attempt, undo)
     segments = [info for info in written if info is not None]
     jobs = [TuneJob(index / "segments" / info.name) for info in segments]
     probes = max([0, *(found for _, found in crew.map(tune_segment, jobs))])
@@ -173,11 +173,6 @@ def _next_generation(
         sizes[at] += info.total_bytes
     known = {**now.settings, "probes": max(probes, int(now.settings.get("probes", 0)))}
     return Manifest(now.generation + 1, tuple(map(tuple, shards)), tombstones, known), len(gone)
-
-
-def _shards(text_bytes: int, settings: BuildSettings) -> int:
-    """ceil(N b / M)."""
-    return shard_count(text_bytes, bytes_per_text_byte(with_vectors=True), settings.capacity_bytes)
 
 
 def _dropped(folder: BuildFolder, parts: int) -> dict[str, int]:

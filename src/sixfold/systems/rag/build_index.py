@@ -23,7 +23,7 @@ Vectors = npt.NDArray[np.float32]
 # What a byte of clean text takes in a segment: about 900 characters a passage, 4 x 384 bytes for its vector
 # and as much again in the inverted file, postings and compressed text; with room for uneven shards. A
 # segment that still does not fit is refused, and the build begins again with twice the shards.
-_WITH_VECTORS, _WITHOUT = 5.5, 0.8
+_WITH_VECTORS, _WITHOUT = 5.5, 1.2
 
 
 @dataclass(frozen=True, slots=True)

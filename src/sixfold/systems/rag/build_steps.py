@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from sixfold.errors import CapacityError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag.build_chunks import ChunkJob, chunk_part
 from sixfold.systems.rag.build_clean import CleanJob, CleanReport, clean_split
@@ -17,8 +18,9 @@ from sixfold.systems.rag.dedup import DedupConfig, deduplicate
 from sixfold.systems.rag.index.segment import SegmentInfo
 from sixfold.systems.rag.splits import Split, plan_splits
 
-__all__ = ["Advance", "clean", "cut", "drop_duplicates", "embed", "plan", "write_segments"]
+__all__ = ["Advance", "clean", "cut", "drop_duplicates", "embed", "fit_shards", "plan", "write_segments"]
 
+T = TypeVar("T")
 Advance = Callable[[str, int, int], None]  # (step, done, total)
 
 
@@ -105,6 +107,22 @@ def write_segments(
         results[shard] = info
         advance("index", len(results), len(jobs))
     return [results[shard] for shard in range(len(jobs))]
+
+
+def fit_shards(shards: int, most: int, attempt: Callable[[int], T], undo: Callable[[], None]) -> tuple[int, T]:
+    """Try with `shards` shards, and with twice as many as long as one of them outgrows its capacity.
+
+    The law's b is a mean: documents may be denser, and their hashes uneven. Raises CapacityError beyond
+    `most` shards: then a single document is too large.
+    """
+    while True:
+        try:
+            return shards, attempt(shards)
+        except CapacityError:
+            if shards >= most:
+                raise
+            undo()
+            shards *= 2
 
 
 def _all(results: Iterable[tuple[int, int]], advance: Advance, step: str, total: int) -> int:

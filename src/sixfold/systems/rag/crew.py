@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sixfold.axes import Axis
+from sixfold.errors import SixfoldError
 from sixfold.study.meter import Reading, metered
 
 __all__ = ["Crew", "RayCrew", "SerialCrew"]
@@ -81,11 +82,12 @@ class RayCrew:
         import ray
 
         waiting = iter(range(len(items)))
+        shared = ray.put(task)  # once, however many items: a task may carry the list of all parts
         running: dict[Any, tuple[int, Any]] = {}
 
         def hand_out(worker: Any) -> None:
             if (index := next(waiting, None)) is not None:
-                running[worker.run.remote(task, self._axis, items[index])] = (index, worker)
+                running[worker.run.remote(shared, self._axis, items[index])] = (index, worker)
 
         for worker in self._actors:
             hand_out(worker)
@@ -93,7 +95,15 @@ class RayCrew:
             done, _ = ray.wait(list(running), num_returns=1)
             index, worker = running.pop(done[0])
             hand_out(worker)  # before looking at the result: the worker need not wait for us
-            result, reading = ray.get(done[0])
+            try:
+                result, reading = ray.get(done[0])
+            except ray.exceptions.RayTaskError as error:
+                if running:
+                    ray.wait(list(running), num_returns=len(running))  # nobody may still write when the caller mends
+                # Ray's text carries the worker's traceback; an error of ours is for the caller to read.
+                if isinstance(error.cause, SixfoldError):
+                    raise error.cause from None
+                raise
             self._readings.append(reading)
             yield index, result
 

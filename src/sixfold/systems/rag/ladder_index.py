@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -33,13 +34,13 @@ from sixfold.study import (
 from sixfold.systems.rag.build_chunks import kept_documents
 from sixfold.systems.rag.build_folder import BuildFolder
 from sixfold.systems.rag.build_index import SegmentJob, bytes_per_text_byte, write_shard
-from sixfold.systems.rag.build_steps import cut, write_segments
+from sixfold.systems.rag.build_steps import cut, fit_shards, write_segments
 from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
-from sixfold.systems.rag.index.segment import IndexedChunk
+from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo
 from sixfold.systems.rag.index.segment_reader import SegmentReader
 from sixfold.systems.rag.index.shard import Shard
 from sixfold.systems.rag.known_items import KnownItem, known_items
-from sixfold.systems.rag.ladder_clean import corpus_folder
+from sixfold.systems.rag.ladder_clean import corpus_folder, kept_digests
 from sixfold.systems.rag.retrieve import Retriever
 
 __all__ = [
@@ -79,10 +80,19 @@ def run(trial: Trial) -> Measurement:
         context.emit("progress", step=step, done=done, total=total)
 
     crew.warm_up(_warm)
+
+    def attempt(shards: int) -> tuple[int, list[SegmentInfo | None]]:
+        passages = cut(folder, crew, advance, shards, source=source)
+        paths = [trial.folder / "segments" / f"{shard:04d}" for shard in range(shards)]
+        return passages, write_segments(folder, crew, advance, paths, parts, capacity, with_vectors=False)
+
+    def undo() -> None:
+        for name in ("build", "segments"):
+            shutil.rmtree(trial.folder / name)
+
+    documents = 1 if single else len(kept_digests(source))
     began = time.perf_counter()
-    passages = cut(folder, crew, advance, shards, source=source)
-    segments = [trial.folder / "segments" / f"{shard:04d}" for shard in range(shards)]
-    written = write_segments(folder, crew, advance, segments, parts, capacity, with_vectors=False)
+    shards, (passages, written) = fit_shards(shards, documents, attempt, undo)
     wall_s = time.perf_counter() - began
     readings = crew.readings()
     crew.close()

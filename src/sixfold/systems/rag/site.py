@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -52,9 +53,7 @@ def render_site(
     """
     modules = _chosen(module_names(packages), limit, seed)
     if not modules:
-        raise ConfigError(
-            f"no installed package among {list(packages or [])}: expected import names like 'json'"
-        )
+        raise ConfigError(f"no installed package among {list(packages or [])}: expected import names like 'json'")
     key = json.dumps([_FORMAT, package_versions(modules), modules, seed], sort_keys=True).encode()
     folder = cache_dir / f"site-{blake2b(key, digest_size=8).hexdigest()}"
     if (folder / "site.json").exists():
@@ -157,12 +156,7 @@ def _store(
             rows.append([address, path, len(blob), len(packed), meta])
             blob += packed
             readable = answer.content_type.startswith("text/") and answer.declared_bytes is None
-            if (
-                answer.status == 200
-                and readable
-                and path != "/robots.txt"
-                and (address, path) not in forbidden
-            ):
+            if answer.status == 200 and readable and path != "/robots.txt" and (address, path) not in forbidden:
                 expected.append(f"http://{address}:{PORT_MARK}{path}")
     truth = {
         "seed": seed,
@@ -170,8 +164,7 @@ def _store(
         "hosts": {addresses[n]: n for n in sorted(hosts)},
         "pages": sorted(expected),
         "faults": {
-            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found]
-            for kind, found in sorted(faults.items())
+            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found] for kind, found in sorted(faults.items())
         },
         "not_rendered": failed,
     }
@@ -308,6 +301,9 @@ def serve(folder: Path, port: int = 0, *, ready: int | None = None, access_log: 
 
 
 async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | None) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket an address, and a crawler's connections
+    if 0 <= soft < 16_384:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16_384 if hard < 0 else min(hard, 16_384), hard))
     addresses = sorted({row[0] for row in read_json(folder / "site.json")})
     sockets, port = _listen(addresses, port)
     hosts = _load(folder, port)
@@ -316,9 +312,7 @@ async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    servers = [
-        await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets
-    ]
+    servers = [await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets]
     hub, scope = f"http://{HUB_ADDRESS}:{port}/", site_scope(port)
     line = json.dumps({"port": port, "hub": hub, "scope": scope, "hosts": len(addresses)})
     os.write(1 if ready is None else ready, f"{line}\n".encode())
@@ -347,9 +341,7 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
             for listener in sockets:
                 listener.close()
             if port:
-                raise ConfigError(
-                    f"port {port} of {address}: {error.strerror}; choose another or 0"
-                ) from None
+                raise ConfigError(f"port {port} of {address}: {error.strerror}; choose another or 0") from None
             if error.errno == 99:  # EADDRNOTAVAIL
                 raise PrerequisiteError(
                     f"{address} is not an address of this machine: the embedded site needs Linux, "
@@ -357,9 +349,7 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
                 ) from None
             continue
         return sockets, chosen
-    raise PrerequisiteError(
-        f"no port is free on all of {len(addresses)} loopback addresses; give one with --port"
-    )
+    raise PrerequisiteError(f"no port is free on all of {len(addresses)} loopback addresses; give one with --port")
 
 
 class SiteServer:
@@ -389,9 +379,7 @@ class SiteServer:
         if not line:
             words = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
             self.stop()
-            raise PrerequisiteError(
-                f"the embedded site did not start: {words[-1] if words else 'no reason given'}"
-            )
+            raise PrerequisiteError(f"the embedded site did not start: {words[-1] if words else 'no reason given'}")
         said = json.loads(line)
         self.port, self.hub = said["port"], said["hub"]
         return self

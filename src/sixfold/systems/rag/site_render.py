@@ -243,7 +243,7 @@ def _render_page(name: str) -> bytes:
     html: str = renderer.page(renderer.escape(name), renderer.document(module, name))
     # Memory addresses and the scratch folder differ from run to run.
     html = re.sub(r"(?: |&nbsp;)at(?: |&nbsp;)0x[0-9a-f]{6,}", "", html)
-    html = re.sub(rf"[\w/.-]*{_SCRATCH}\w*", "/tmp", html)
+    html = re.sub(rf"[\w/.-]*{_SCRATCH}\w*", "/scratch", html)
     return html.encode("utf-8", "backslashreplace")
 
 

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sixfold.systems.rag.crawl import links
 from sixfold.systems.rag.crawl.links import canonical_url, extract_links, host_of
 
 
@@ -45,6 +48,31 @@ def test_a_canonical_url_is_its_own_canonical_spelling(text):
             assert "#" not in once
             assert not set(once) & set(" \t\r\n")
             assert host_of(once)
+
+
+PLAIN = "abcXYZ019_~./-:?#%&@ é"
+
+
+@given(host=st.text("ab1._-", max_size=6), port=st.sampled_from(["", ":80", ":443", ":8000", ":59999", ":65536", ":0"]),
+       path=st.text(PLAIN, max_size=12), scheme=st.sampled_from(["http", "https"]))  # fmt: skip
+def test_the_short_way_gives_what_the_long_way_gives(host, port, path, scheme):
+    url = f"{scheme}://{host}{port}/{path}"
+    short = canonical_url(url)
+    links._PLAIN, kept = re.compile("(?!)"), links._PLAIN
+    try:
+        assert canonical_url(url) == short
+        for href in (path, "/" + path):
+            links._resolve.cache_clear()
+            long = links._resolve("http://h/d/", href)
+            links._PLAIN_NAME, name = re.compile("(?!)"), links._PLAIN_NAME
+            links._resolve.cache_clear()
+            try:
+                assert links._resolve("http://h/d/", href) == long
+            finally:
+                links._PLAIN_NAME = name
+    finally:
+        links._PLAIN = kept
+        links._resolve.cache_clear()
 
 
 def test_links_of_a_page():

@@ -475,6 +475,7 @@ class CrawlWorker:
                 self._sending += 1
                 try:
                     if links:
+                        self._meter.move(sum(len(url) for url, _, _ in links))
                         await exchange.send(worker, links)
                         links = []
                     if settled:

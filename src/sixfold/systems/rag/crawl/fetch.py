@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "FetchResult", "Fetched", "Fetcher"]
 
+_OPEN_FILES = 16_384
 _BOMB_RATIO = 100  # deflate reaches 1,032; text rarely passes 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -60,10 +62,9 @@ class Fetcher:
         import aiohttp
 
         limits = self._limits
+        _allow_many_files()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=0, keepalive_timeout=15, ttl_dns_cache=300
-            ),
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=5, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=limits.timeout_s, sock_connect=limits.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -162,6 +163,14 @@ class Fetcher:
                 Failure("truncated-body", "the gzip stream ends early", True, status=response.status),
             )
         return b"".join(chunks), None, None
+
+
+def _allow_many_files() -> None:
+    """Kept-alive connections to many hosts outnumber the usual soft limit of 1,024 open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _seconds(value: str | None) -> float | None:

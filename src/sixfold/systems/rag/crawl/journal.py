@@ -90,8 +90,10 @@ class Journal:
 
     def close(self) -> None:
         """Write what is held back and close the file."""
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
     def _write(self, event: list[Any]) -> None:
         self._held.append(_line(event))
