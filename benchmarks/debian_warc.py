@@ -34,9 +34,7 @@ def unpack(package: str) -> Path:
     debs = DATA / "debs"
     debs.mkdir(parents=True, exist_ok=True)
     if not list(debs.glob(f"{package}_*.deb")):
-        subprocess.run(
-            ["apt-get", "download", "-q", package], cwd=debs, check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(["apt-get", "download", "-q", package], cwd=debs, check=True, stdout=subprocess.DEVNULL)
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -51,9 +49,7 @@ def make_warc(out: Path, pages: int, seed: int = 0) -> int:
     piles = []
     for package in PACKAGES:
         folder = unpack(package)
-        files = [
-            (package, f, folder) for f in sorted(folder.rglob("*.html")) if f.is_file() and not f.is_symlink()
-        ]
+        files = [(package, f, folder) for f in sorted(folder.rglob("*.html")) if f.is_file() and not f.is_symlink()]
         draw.shuffle(files)
         piles.append(files)
     chosen: list[tuple[str, Path, Path]] = []

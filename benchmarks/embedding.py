@@ -42,9 +42,7 @@ PEER_BATCHES = (1, 4, 16)
 def passages(count: int, seed: int = 0) -> list[str]:
     """Docstrings, cut at paragraphs into pieces of 300 to 900 characters, in an order that `seed` decides."""
     paths = sysconfig.get_paths()
-    roots = [Path(paths["stdlib"])] + [
-        Path(paths["purelib"]) / name for name in ("numpy", "pyarrow", "pydantic")
-    ]
+    roots = [Path(paths["stdlib"])] + [Path(paths["purelib"]) / name for name in ("numpy", "pyarrow", "pydantic")]
     found = dict.fromkeys(piece for root in roots for text in docstrings(root) for piece in pieces(text))
     shuffled = sorted(found)
     random.Random(seed).shuffle(shuffled)
@@ -86,9 +84,7 @@ class OnnxPeer:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(
-            str(model_path()), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnxruntime.InferenceSession(str(model_path()), options, providers=["CPUExecutionProvider"])
         self.tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(MAX_TOKENS)
@@ -132,9 +128,7 @@ def processes_s(texts: list[str], processes: int) -> tuple[float, float]:
     """Wall seconds in which `processes` processes embed `texts` once each, and CPU seconds of one of them."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(processes), context.Queue()
-    workers = [
-        context.Process(target=embed_behind_barrier, args=(texts, barrier, results)) for _ in range(processes)
-    ]
+    workers = [context.Process(target=embed_behind_barrier, args=(texts, barrier, results)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     spans = [results.get(timeout=600) for _ in workers]

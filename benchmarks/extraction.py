@@ -80,9 +80,7 @@ def extractors() -> dict[str, Extractor]:
             lambda html: trafilatura.extract(html, fast=True, include_comments=False) or ""
         ),
         "trafilatura favor_precision": lambda html: trafilatura.extract(html, favor_precision=True) or "",
-        "resiliparse main content": lambda html: extract_plain_text(
-            html, main_content=True, list_bullets=False
-        ),
+        "resiliparse main content": lambda html: extract_plain_text(html, main_content=True, list_bullets=False),
         "resiliparse, no comments or metadata": (
             lambda html: extract_plain_text(
                 html, main_content=True, list_bullets=False, alt_texts=False, comments=False, post_meta=False
@@ -98,9 +96,7 @@ def load(folder: Path, *, quick: bool) -> tuple[list[str], list[str]]:
         sys.exit(f"{truth_file}: not there; give the folder of the annotated pages with --data")
     truth: Mapping[str, Mapping[str, str]] = json.loads(truth_file.read_text(encoding="utf-8"))
     keys = sorted(truth)[:: 6 if quick else 1]
-    html = [
-        gzip.decompress((folder / "html" / f"{key}.html.gz").read_bytes()).decode("utf-8") for key in keys
-    ]
+    html = [gzip.decompress((folder / "html" / f"{key}.html.gz").read_bytes()).decode("utf-8") for key in keys]
     return html, [truth[key].get("articleBody", "") for key in keys]
 
 
@@ -115,9 +111,7 @@ def measure(run: Extractor, html: Sequence[str]) -> float:
 
 def main() -> None:
     """Run every extractor over every page and print the comparison."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA / "extraction")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="every sixth page, one repeat")
@@ -127,9 +121,7 @@ def main() -> None:
     repeats = 1 if options.quick else max(1, options.repeats)
     runs = extractors()
 
-    counts = {
-        name: [compare(t, run(h)) for h, t in zip(html, annotated, strict=True)] for name, run in runs.items()
-    }
+    counts = {name: [compare(t, run(h)) for h, t in zip(html, annotated, strict=True)] for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):  # in turns, so that a busy moment of the machine hits all alike
         for name, run in runs.items():
@@ -138,9 +130,7 @@ def main() -> None:
 
     draw = random.Random(0)
     samples = [draw.choices(range(len(html)), k=len(html)) for _ in range(RESAMPLES)]
-    booted = {
-        name: [score([pages[i] for i in sample])[0] for sample in samples] for name, pages in counts.items()
-    }
+    booted = {name: [score([pages[i] for i in sample])[0] for sample in samples] for name, pages in counts.items()}
 
     rows = []
     for name, pages in counts.items():

@@ -61,9 +61,7 @@ def measure(collection: Collection, vectors: bool) -> list[Row]:
         vectors_nd = embed_with_progress(embedder.embed, list(texts.values()))
         queries_qd = embed_with_progress(embedder.embed, list(collection.queries.values()))
         legs["vector"] = vector_runs(names, vectors_nd, queries, queries_qd)
-        legs["fused"] = {
-            query: standard([legs["lexical"][query], legs["vector"][query]]) for query in queries
-        }
+        legs["fused"] = {query: standard([legs["lexical"][query], legs["vector"][query]]) for query in queries}
     peer = bm25s_runs(texts, collection.queries)
     peer_value = evaluate(collection.qrels, peer, [MEASURE])[MEASURE].value
     rows = []
@@ -90,9 +88,7 @@ def measure(collection: Collection, vectors: bool) -> list[Row]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA / "ir", help="a folder of collections")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="lexical only")

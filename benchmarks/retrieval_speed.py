@@ -113,9 +113,7 @@ def peer_indexes(vectors: np.ndarray) -> list[Any]:
     flat.train(vectors)
     flat.add(vectors)
     kind = faiss.ScalarQuantizer.QT_bf16
-    rounded = faiss.IndexIVFScalarQuantizer(
-        flat.quantizer, d, flat.nlist, kind, faiss.METRIC_INNER_PRODUCT, False
-    )
+    rounded = faiss.IndexIVFScalarQuantizer(flat.quantizer, d, flat.nlist, kind, faiss.METRIC_INNER_PRODUCT, False)
     rounded.train(vectors[:10_000])
     rounded.add(vectors)
     return [flat, rounded]
@@ -124,9 +122,7 @@ def peer_indexes(vectors: np.ndarray) -> list[Any]:
 class Peer:
     """One bare index at its best: the fewest probes for the recall, and the fastest number of threads."""
 
-    def __init__(
-        self, index: Any, tuning: np.ndarray, exact: np.ndarray, batches: Sequence[np.ndarray]
-    ) -> None:
+    def __init__(self, index: Any, tuning: np.ndarray, exact: np.ndarray, batches: Sequence[np.ndarray]) -> None:
         self.index, self.threads = index, 1
         self.probes = smallest_probes(lambda probes: self.search(tuning, probes), exact, TARGET_RECALL)
         seconds = {}
@@ -234,9 +230,7 @@ def measure(n: int, repeats: int, folder: Path) -> list[Row]:
             enough,
             "tuned on 1,024 other queries; half a point of sampling error allowed",
         ),
-        Row(
-            "one query p50", our_p50, "ms", peer_p50, note="n=500; the peer is a call, ours crosses processes"
-        ),
+        Row("one query p50", our_p50, "ms", peer_p50, note="n=500; the peer is a call, ours crosses processes"),
         Row("one query p99", our_p99, "ms", peer_p99, note="n=500"),
         Row("build of both shards", build_s, "s", note="writer included, one thread, one after the other"),
     ]
