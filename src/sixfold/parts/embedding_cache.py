@@ -39,9 +39,7 @@ class EmbeddingCache:
     two processes must not use one name at a time (ConfigError). Use as a context manager, or call `close`.
     """
 
-    def __init__(
-        self, folder: str | Path, model_id: str, *, writer: str = "main", dimension: int = 384
-    ) -> None:
+    def __init__(self, folder: str | Path, model_id: str, *, writer: str = "main", dimension: int = 384) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", writer):
             raise ConfigError(f"got writer {writer!r}, expected 1 to 64 letters, digits, '-' or '_'")
         self.folder = Path(folder)
@@ -87,9 +85,7 @@ class EmbeddingCache:
         Raises ConfigError if the shapes do not fit, OSError when the disk is full (nothing is torn then).
         """
         if vectors.shape != (len(texts), self.dimension):
-            raise ConfigError(
-                f"got vectors of shape {vectors.shape} for {len(texts)} texts of {self.dimension}"
-            )
+            raise ConfigError(f"got vectors of shape {vectors.shape} for {len(texts)} texts of {self.dimension}")
         new: dict[bytes, bytes] = {}
         for text, vector in zip(texts, vectors, strict=True):
             key = self._hash(text)
@@ -100,9 +96,7 @@ class EmbeddingCache:
             return
         try:
             _write_all(self._vectors, b"".join(new.values()))
-            _write_all(
-                self._keys, b"".join(key + crc32(row).to_bytes(4, "little") for key, row in new.items())
-            )
+            _write_all(self._keys, b"".join(key + crc32(row).to_bytes(4, "little") for key, row in new.items()))
         except OSError:
             self._cut_torn_tail()
             raise
@@ -207,9 +201,7 @@ class EmbeddingCache:
 
     def _merge(self, halves: npt.NDArray[Any], files: npt.NDArray[Any], rows: npt.NDArray[Any]) -> None:
         new = {"high": halves[:, 0], "low": halves[:, 1], "file": files, "row": rows}
-        both = {
-            name: np.concatenate([self._entries[name], new[name].astype(_ENTRY[name])]) for name in _ENTRY
-        }
+        both = {name: np.concatenate([self._entries[name], new[name].astype(_ENTRY[name])]) for name in _ENTRY}
         order = np.lexsort((both["low"], both["high"]))
         both = {name: column[order] for name, column in both.items()}
         # Of one hash the newest counts: the older one was found damaged, or another writer was as fast.

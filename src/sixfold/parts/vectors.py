@@ -144,9 +144,7 @@ class VectorIndex:
         scores_qc = pair_scores(queries_qd, self.vectors, np.maximum(positions_qc, 0))
         scores_qc[positions_qc < 0] = -np.inf
         best_qk = np.lexsort((positions_qc, -scores_qc), axis=1)[:, :k]
-        return np.take_along_axis(scores_qc, best_qk, axis=1), np.take_along_axis(
-            positions_qc, best_qk, axis=1
-        )
+        return np.take_along_axis(scores_qc, best_qk, axis=1), np.take_along_axis(positions_qc, best_qk, axis=1)
 
     def _scan(self, queries_qd: Vectors, k: int, mask: Mask | None) -> tuple[Vectors, Positions]:
         # |fl(x.y) - x.y| <= d u / (1 - d u) |x| |y| with u = 2^-24, in any order of summation (Higham,

@@ -10,7 +10,10 @@ only: not on the number of workers, nor on how often it was killed.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,21 +23,14 @@ from sixfold.design.data_laws import shard_count
 from sixfold.errors import ConfigError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag import build_steps as steps
-from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
+from sixfold.systems.rag.build_clean import cleaner_config
+from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings, input_state
 from sixfold.systems.rag.build_index import bytes_per_text_byte
+from sixfold.systems.rag.build_publish import publish_segments, published_build
 from sixfold.systems.rag.build_steps import Advance
 from sixfold.systems.rag.build_tune import TuneJob, tune_segment
 from sixfold.systems.rag.crew import Crew
-from sixfold.systems.rag.index.manifest import (
-    Manifest,
-    Tombstones,
-    publish,
-    read_manifest,
-    read_tombstones,
-    write_tombstones,
-)
 from sixfold.systems.rag.index.segment import SegmentInfo
-from sixfold.systems.rag.index.segment_reader import segment_bytes
 from sixfold.systems.rag.splits import plan_splits
 
 __all__ = ["BuildSummary", "build", "builds_of"]
@@ -49,7 +45,7 @@ class BuildSummary:
     records: int
     documents: int  # that it added
     passages: int
-    dropped: dict[str, int]  # by stage
+    dropped: dict[str, int]  # by "stage: reason"; repeated documents by stage
     superseded: int  # published documents that it replaced
     shards: int  # of the whole index
     probes: int | None  # None: vectors are scanned exactly
@@ -61,6 +57,38 @@ def builds_of(index: Path) -> list[BuildFolder]:
     folder = index / "builds"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [BuildFolder(path) for path in paths if path.name.isdecimal()]
+
+
+def begin(inputs: list[str], index: Path, settings: BuildSettings) -> BuildFolder:
+    """The build to go on with, the finished one of the same input, or a new one with its plan written.
+
+    Raises InputError and ConfigError for what the caller can mend; nothing was written then.
+    """
+    cleaner_config(settings)  # refuses a preset that does not exist
+    builds = builds_of(index)
+    if builds and builds[-1].plan_path.exists():
+        last = builds[-1]
+        of_inputs, of_settings, splits = last.read_plan()
+        same = of_inputs == inputs and of_settings == settings
+        if not last.done_path.exists():
+            if same:
+                return last
+            raise ConfigError(
+                f"{index} has an unfinished build of {' '.join(of_inputs)} with other inputs or settings: "
+                f"finish that first, or delete {last.path}"
+            )
+        if same and splits == plan_splits(inputs, settings.split_bytes) and last.read_state() == input_state(splits):
+            return last
+        new = BuildFolder(index / "builds" / f"{len(builds) + 1:04d}")
+    else:  # none, or one that was killed before it had a plan
+        new = builds[-1] if builds else BuildFolder(index / "builds" / "0001")
+    before = f"{int(new.path.name) - 1:04d}"
+    if (published := published_build(index)) not in (None, before):
+        raise ConfigError(f"{index} is of build {published}, and {new.path.parent} lacks that; use a new folder")
+    splits = plan_splits(inputs, settings.split_bytes)
+    _clear_segments(index, new)  # of an unfinished build of this number that was deleted
+    new.write_plan(inputs, settings, splits)
+    return new
 
 
 def build(
@@ -76,42 +104,47 @@ def build(
 
     Raises InputError and ConfigError for what the caller can mend; the index stays as it was then.
     """
-    folder = _current(index, inputs, settings)
-    if folder.done_path.exists():
+    folder = begin(inputs, index, settings)
+    with _alone(index):
+        if not folder.done_path.exists():
+            summary = _build(folder, index, crew, advance, killable=killable)
+            replace_json(folder.done_path, asdict(summary))
+        _discard(folder.path / "chunks")
         return BuildSummary(**read_json(folder.done_path))
+
+
+def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance, *, killable: bool) -> BuildSummary:
+    _, settings, splits = folder.read_plan()
     before = [b for b in builds_of(index) if b.path != folder.path]
-    published = [b.documents(part) for b in before for part in range(len(b.read_plan()[2]))]
-    splits = steps.plan(folder, inputs, settings)
     reports = steps.clean(folder, crew, advance, killable=killable)
-    counts = steps.drop_duplicates(folder, crew, published)
+    counts = steps.drop_duplicates(folder, crew, before)
+    kept = sum(report.kept for report in reports) - sum(counts.values())
 
     def attempt(shards: int) -> tuple[int, list[SegmentInfo | None]]:
-        passages = steps.cut(folder, crew, advance, shards)
-        steps.embed(folder, crew, advance, index / "embeddings")
+        folder.write_shards(shards)
+        steps.cut(folder, crew, advance, shards)
+        passages = steps.embed(folder, crew, advance, index / "embeddings")
         paths = [index / "segments" / f"{folder.path.name}-{shard:04d}" for shard in range(shards)]
         return passages, steps.write_segments(
             folder, crew, advance, paths, len(splits), settings.capacity_bytes, with_vectors=True
         )
 
-    def undo() -> None:
-        shutil.rmtree(folder.path / "chunks")
-        for path in (index / "segments").glob(f"{folder.path.name}-*"):
-            shutil.rmtree(path)
+    def undo() -> None:  # killed in between, the build tries the same number of shards again
+        _clear_segments(index, folder)
+        _discard(folder.path / "chunks")
 
-    needed = shard_count(
-        sum(report.text_bytes for report in reports), bytes_per_text_byte(with_vectors=True), settings.capacity_bytes
-    )
-    most = max(needed, sum(report.kept for report in reports))
-    _, (passages, written) = steps.fit_shards(needed, most, attempt, undo)
+    text_bytes = sum(report.text_bytes for report in reports)
+    needed = shard_count(text_bytes, bytes_per_text_byte(with_vectors=True), settings.capacity_bytes)
+    _, (passages, written) = steps.fit_shards(folder.read_shards() or needed, max(needed, kept), attempt, undo)
     segments = [info for info in written if info is not None]
     jobs = [TuneJob(index / "segments" / info.name) for info in segments]
     probes = max([0, *(found for _, found in crew.map(tune_segment, jobs))])
-    manifest, superseded = _next_generation(index, folder, segments, settings, probes)
-    summary = BuildSummary(
+    manifest, superseded = publish_segments(index, folder, segments, settings, probes)
+    return BuildSummary(
         index=str(index),
         generation=manifest.generation,
         records=sum(report.kept + report.dropped for report in reports),
-        documents=sum(report.kept for report in reports) - sum(counts.values()),
+        documents=kept,
         passages=passages,
         dropped=_dropped(folder, len(splits)) | counts,
         superseded=superseded,
@@ -119,66 +152,39 @@ def build(
         probes=manifest.settings["probes"] or None,
         rework_records=sum(report.rework for report in reports),
     )
-    publish(index, manifest)
-    replace_json(folder.done_path, asdict(summary))
-    shutil.rmtree(folder.path / "chunks", ignore_errors=True)
-    return summary
 
 
-def _current(index: Path, inputs: list[str], settings: BuildSettings) -> BuildFolder:
-    """The build to go on with, the finished one of the same input, or a new one."""
-    builds = builds_of(index)
-    if builds:
-        last = builds[-1]
-        if not last.plan_path.exists():  # killed before it had a plan
-            return last
-        of_inputs, of_settings, splits = last.read_plan()
-        same = of_inputs == inputs and of_settings == settings
-        if same and (not last.done_path.exists() or splits == plan_splits(inputs, settings.split_bytes)):
-            return last
-        if not last.done_path.exists():
-            raise ConfigError(
-                f"{index} has an unfinished build of {' '.join(of_inputs)} with other inputs or settings: "
-                f"finish that first, or delete {last.path}"
-            )
-    return BuildFolder(index / "builds" / f"{len(builds) + 1:04d}")
+@contextmanager
+def _alone(index: Path) -> Iterator[None]:
+    """One build at a time; the kernel lets go of the lock when its holder dies."""
+    with (index / ".build.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another process builds into {index}: wait for it, or end it") from None
+        yield
 
 
-def _next_generation(
-    index: Path, folder: BuildFolder, segments: list[SegmentInfo], settings: BuildSettings, probes: int
-) -> tuple[Manifest, int]:
-    """The generation with the new segments, and without the documents that they replace."""
-    if (index / "manifest.json").exists():
-        now = read_manifest(index)
-        if {info.name for info in segments} & {name for shard in now.shards for name in shard}:
-            raise ConfigError(f"{index} already has the segments of this build; its record of them was lost")
-    else:
-        now = Manifest(0, ())
-    gone = frozenset(pq.read_table(folder.superseded, columns=["doc_id"])["doc_id"].to_pylist())
-    tombstones = dict(now.tombstones)
-    for name in (name for shard in now.shards for name in shard):
-        before = read_tombstones(index, now, name)
-        merged = Tombstones(before.documents | gone, before.chunks)
-        if merged != before:
-            tombstones[name] = write_tombstones(index, name, now.generation + 1, merged)
-    shards = [list(shard) for shard in now.shards]
-    sizes = [sum(segment_bytes(index / "segments" / name) for name in shard) for shard in shards]
-    for info in segments:  # into the emptiest shard that has room, else into a new one
-        at = min(range(len(shards)), key=lambda n: (sizes[n], n), default=None)
-        if at is None or sizes[at] + info.total_bytes > settings.capacity_bytes:
-            at = len(shards)
-            shards.append([])
-            sizes.append(0)
-        shards[at].append(info.name)
-        sizes[at] += info.total_bytes
-    known = {**now.settings, "probes": max(probes, int(now.settings.get("probes", 0)))}
-    return Manifest(now.generation + 1, tuple(map(tuple, shards)), tombstones, known), len(gone)
+def _clear_segments(index: Path, folder: BuildFolder) -> None:
+    """Discard what a build has written into the index and not published."""
+    for path in (index / "segments").glob(f"{folder.path.name}-*"):
+        _discard(path)
+
+
+def _discard(folder: Path) -> None:
+    """Delete a folder so that whoever is killed in the middle leaves none of that name."""
+    doomed = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if folder.exists():
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def _dropped(folder: BuildFolder, parts: int) -> dict[str, int]:
-    """Dropped records by the stage that dropped them, a part at a time."""
+    """Dropped records by the rule that dropped them, a part at a time."""
     counts: dict[str, int] = {}
     for part in range(parts):
-        for stage in pq.read_table(folder.dropped(part), columns=["stage"])["stage"].to_pylist():
-            counts[stage] = counts.get(stage, 0) + 1
+        for row in pq.read_table(folder.dropped(part), columns=["stage", "reason"]).to_pylist():
+            rule = f"{row['stage']}: {row['reason']}"
+            counts[rule] = counts.get(rule, 0) + 1
     return dict(sorted(counts.items()))

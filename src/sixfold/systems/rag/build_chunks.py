@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sixfold.systems.rag.build_folder import BuildFolder
+from sixfold.systems.rag.build_published import dropped_places
 from sixfold.systems.rag.chunk import chunk_document
 from sixfold.systems.rag.index.segment import SCHEMA, IndexedChunk
 from sixfold.systems.rag.records import Document
@@ -55,14 +55,7 @@ def chunk_part(job: ChunkJob) -> int:
 
 def kept_documents(folder: BuildFolder, part: int) -> Iterator[Document]:
     """The documents of a part that deduplication left."""
-    _, _, splits = folder.read_plan()
-    split = splits[part]
-    files = list(split.members) or [split.file]
-    # Of the drops of the whole corpus only the row groups of this part's files are read.
-    drops = pq.read_table(
-        folder.drops, columns=["source_file", "source_offset"], filters=pc.field("source_file").isin(files)
-    )
-    gone = set(zip(drops["source_file"].to_pylist(), drops["source_offset"].to_pylist(), strict=True))
+    gone = dropped_places(folder, part)
     with pq.ParquetFile(folder.documents(part)) as file:
         for group in range(file.num_row_groups):
             for document in table_to_documents(file.read_row_group(group)):

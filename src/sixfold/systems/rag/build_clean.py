@@ -95,7 +95,9 @@ def cleaner_config(settings: BuildSettings) -> CleanerConfig:
 
 
 def warm_cleaner(settings: BuildSettings, killable: bool, _: int) -> None:
-    """Load what a worker keeps for its life: the language model, and the child with its own."""
+    """Load what a worker keeps for its life: the language model, the child with its own, the next step's code."""
+    import sixfold.systems.rag.dedup  # noqa: F401
+
     page = RawRecord("http://warm.up/", b"<p>A page to warm up with.</p>", Kind.HTML, None, Source("", 0, ""))
     _cleaner(settings, killable).clean(page)
 

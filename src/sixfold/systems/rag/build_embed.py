@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,12 +63,25 @@ def embedder() -> Embedder:
     return Embedder.load()
 
 
-@lru_cache(maxsize=2)
+_caches: dict[tuple[Path, str], EmbeddingCache] = {}  # one at most
+
+
 def _cache(folder: Path, model_id: str) -> EmbeddingCache:
-    """Every process writes files of its own: the first name that nobody holds."""
-    for number in range(_MOST_WRITERS):
-        try:
-            return EmbeddingCache(folder, model_id, writer=f"w{number}")
-        except ConfigError:
-            continue
-    raise ConfigError(f"process {os.getpid()} found {_MOST_WRITERS} others writing to {folder}")
+    """The cache in use. Every process writes files of its own: under the first name that nobody holds."""
+    if (folder, model_id) not in _caches:
+        _close_caches()
+        for number in range(_MOST_WRITERS):
+            try:
+                _caches[folder, model_id] = EmbeddingCache(folder, model_id, writer=f"w{number}")
+                break
+            except ConfigError:
+                continue
+        else:
+            raise ConfigError(f"process {os.getpid()} found {_MOST_WRITERS} others writing to {folder}")
+    return _caches[folder, model_id]
+
+
+@atexit.register
+def _close_caches() -> None:
+    while _caches:
+        _caches.popitem()[1].close()

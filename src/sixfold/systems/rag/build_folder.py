@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ from sixfold.errors import ConfigError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag.splits import Format, Split
 
-__all__ = ["BuildFolder", "BuildSettings"]
+__all__ = ["BuildFolder", "BuildSettings", "input_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class BuildSettings:
         for name in ("split_bytes", "capacity_bytes", "page_deadline_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")
+        for language in self.languages or ():
+            if not re.fullmatch("[a-z]{2,3}", language):
+                raise ConfigError(f"got language {language!r}, expected a code of ISO 639-1 such as en")
         if not 0 < self.near_duplicate_jaccard <= 1:
             raise ConfigError(f"near_duplicate_jaccard must be in (0, 1], got {self.near_duplicate_jaccard}")
 
@@ -93,8 +100,22 @@ class BuildFolder:
             "inputs": inputs,
             "settings": asdict(settings),
             "splits": [{**asdict(s), "format": s.format.value} for s in splits],
+            "state": input_state(splits),
         }
         replace_json(self.plan_path, record)
+
+    def read_state(self) -> str:
+        """`input_state` at the time of the plan."""
+        return str(read_json(self.plan_path).get("state"))
+
+    def write_shards(self, shards: int) -> None:
+        """Remember how many shards the passages are being laid out for."""
+        replace_json(self.path / "shards.json", shards)
+
+    def read_shards(self) -> int | None:
+        """What was remembered, None before the first attempt."""
+        path = self.path / "shards.json"
+        return int(read_json(path)) if path.exists() else None
 
     def read_plan(self) -> tuple[list[str], BuildSettings, list[Split]]:
         """What this build is doing; ConfigError if another version wrote it."""
@@ -108,3 +129,17 @@ class BuildFolder:
             Split(s["file"], s["start"], s["end"], Format(s["format"]), tuple(s["members"])) for s in record["splits"]
         ]
         return record["inputs"], settings, splits
+
+
+def input_state(splits: Iterable[Split]) -> str:
+    """A digest of the names, sizes and times of all files: another one when a file was changed."""
+    files = {file for split in splits for file in (split.members or (split.file,))}
+    state = blake2b(digest_size=16)
+    for file in sorted(files):
+        try:
+            stat = os.stat(file)
+        except OSError:
+            state.update(f"{file!r} gone\n".encode())
+        else:
+            state.update(f"{file!r} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return state.hexdigest()

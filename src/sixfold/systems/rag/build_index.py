@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sixfold.systems.rag.build_embed import vectors_beside
 from sixfold.systems.rag.build_folder import BuildFolder
 from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo, write_segment
-from sixfold.systems.rag.index.segment_reader import indexed_chunk
+from sixfold.systems.rag.index.segment_reader import indexed_chunk, segment_info
 
 __all__ = ["SegmentJob", "bytes_per_text_byte", "write_shard"]
 
@@ -48,6 +48,8 @@ def write_shard(job: SegmentJob) -> SegmentInfo | None:
 
     Memory is bounded by what the shard may hold. Raises InputError if that is exceeded.
     """
+    if job.segment.exists():  # whole, and of this build: it appears by a rename
+        return segment_info(job.segment)
     files = [BuildFolder(job.build).chunks(part) / f"{job.shard:04d}.parquet" for part in range(job.parts)]
     tables = [pq.read_table(path) for path in files]
     passages = pa.concat_tables(tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from sixfold.systems.rag.build_clean import CleanJob, CleanReport, clean_split
 from sixfold.systems.rag.build_embed import EmbedJob, embed_part
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.build_index import SegmentJob, write_shard
+from sixfold.systems.rag.build_published import published_parts, write_dead_rows
 from sixfold.systems.rag.crew import Crew
 from sixfold.systems.rag.dedup import DedupConfig, deduplicate
 from sixfold.systems.rag.index.segment import SegmentInfo
@@ -53,26 +55,37 @@ def clean(folder: BuildFolder, crew: Crew, advance: Advance, *, killable: bool) 
     return reports
 
 
-def drop_duplicates(folder: BuildFolder, crew: Crew, published: list[Path]) -> dict[str, int]:
-    """Find what repeats an earlier document, of this build or of the published ones; drops by stage."""
+def drop_duplicates(folder: BuildFolder, crew: Crew, before: list[BuildFolder]) -> dict[str, int]:
+    """Find what repeats an earlier document, of this build or of builds `before` it; drops by stage."""
     if folder.drop_counts.exists():
         counts: dict[str, int] = read_json(folder.drop_counts)
         return counts
     _, settings, splits = folder.read_plan()
 
     def ordered(task: Callable[[int], Any], numbers: Iterable[int]) -> list[Any]:
-        results = dict(crew.map(task, list(numbers)))
-        return [results[at] for at in range(len(results))]
+        # These tasks are short: handed out one by one they would cost more than they take.
+        waiting = list(numbers)
+        size = max(1, len(waiting) // (4 * crew.workers))
+        groups = [waiting[at : at + size] for at in range(0, len(waiting), size)]
+        results = dict(crew.map(partial(_each, task), groups))
+        return [result for at in range(len(results)) for result in results[at]]
 
     parts = [folder.documents(part) for part in range(len(splits))]
     config = DedupConfig(threshold=settings.near_duplicate_jaccard)
-    outcome = deduplicate(parts, published, folder.dedup, map=ordered, config=config)
+    published = published_parts(before, folder.path / "dead")
+    for _ in crew.map(write_dead_rows, published):
+        pass
+    old, dead = [job.documents for job in published], [job.dead for job in published]
+    outcome = deduplicate(parts, old, folder.dedup, dead=dead, map=ordered, config=config)
     replace_json(folder.drop_counts, outcome.counts)
     return outcome.counts
 
 
 def cut(folder: BuildFolder, crew: Crew, advance: Advance, shards: int, *, source: BuildFolder | None = None) -> int:
-    """Documents become passages, by shard; returns their number. `source` has the documents, if not `folder`."""
+    """Documents become passages, by shard; returns the number of those cut now.
+
+    `source` has the documents, if not `folder`.
+    """
     source = source or folder
     parts = len(source.read_plan()[2])
     jobs = [
@@ -123,6 +136,10 @@ def fit_shards(shards: int, most: int, attempt: Callable[[int], T], undo: Callab
                 raise
             undo()
             shards *= 2
+
+
+def _each(task: Callable[[int], T], numbers: list[int]) -> list[T]:
+    return [task(number) for number in numbers]
 
 
 def _all(results: Iterable[tuple[int, int]], advance: Advance, step: str, total: int) -> int:

@@ -146,7 +146,7 @@ def parse_bytes(text: str) -> int:
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
     try:
         size = int(float(digits) * units[text[len(digits) :].strip().lower()])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise ConfigError(f"{text!r} is not a size such as 512MB or 1GiB") from None
     if size < 1:
         raise ConfigError(f"a size must be positive, got {text!r}")
@@ -156,5 +156,10 @@ def parse_bytes(text: str) -> int:
 def _lines(record: object) -> str:
     if not isinstance(record, dict):
         return str(record)
-    width = max(len(str(key)) for key in record)
-    return "\n".join(f"{str(key).replace('_', ' '):<{width}}  {value}" for key, value in record.items())
+    width = max(map(len, record))
+    lines = []
+    for key, value in record.items():
+        told = value.items() if isinstance(value, dict) else [(value, "")]
+        for number, (what, count) in enumerate(told):
+            lines.append(f"{'' if number else key.replace('_', ' '):<{width}}  {what} {count}".rstrip())
+    return "\n".join(lines)

@@ -100,8 +100,8 @@ class RayCrew:
             except ray.exceptions.RayTaskError as error:
                 if running:
                     ray.wait(list(running), num_returns=len(running))  # nobody may still write when the caller mends
-                # Ray's text carries the worker's traceback; an error of ours is for the caller to read.
-                if isinstance(error.cause, SixfoldError):
+                # Ray's text carries the worker's traceback; these are for the caller to read.
+                if isinstance(error.cause, SixfoldError | OSError):
                     raise error.cause from None
                 raise
             self._readings.append(reading)

@@ -10,7 +10,7 @@ partitions with files between them; the driver only starts them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -79,6 +79,7 @@ class Job:
     work: Path
     n_partitions: int
     config: DedupConfig
+    dead: tuple[Path, ...]  # of each published part, the rows to pass over; empty if there are none
 
     def files(self, step: str, n: int) -> list[Path]:
         return [self.work / step / f"{i:06d}.arrow" for i in range(n)]
@@ -89,6 +90,7 @@ def deduplicate(
     published: list[Path],
     work: Path,
     *,
+    dead: Sequence[Path] = (),
     map: Map = map,
     config: DedupConfig | None = None,
     n_partitions: int | None = None,
@@ -96,9 +98,10 @@ def deduplicate(
     """Find the documents of `parts` to drop, against each other and against `published` ones.
 
     `parts` and `published` are Parquet files of `document_schema()`, in the order of the input and of the
-    publication. `map` runs a function over integers, in any order and anywhere that sees `work`; it returns
-    the results in order. The memory of a task is about `memory_bytes`; the driver's is eight bytes a
-    duplicate. The outcome depends on the documents only. `work` is emptied first.
+    publication. `dead` has an .npy file for each published part, of the ascending rows that are not in the
+    index: they count for nothing. `map` runs a function over integers, in any order and anywhere that sees
+    `work`; it returns the results in order. The memory of a task is about `memory_bytes`; the driver's is
+    eight bytes a duplicate. The outcome depends on the documents only. `work` is emptied first.
 
     Raises InputError for a part that is not one.
     """
@@ -109,7 +112,7 @@ def deduplicate(
     rows = list(map(table.n_rows, range(len(table.paths))))
     if n_partitions is None:
         n_partitions = max(1, -(-sum(rows) * BANDS * ENTRY_BYTES * SORT_FACTOR // config.memory_bytes))
-    job = Job(table, work, n_partitions, config)
+    job = Job(table, work, n_partitions, config, tuple(dead))
     every_part, partitions = range(len(table.paths)), range(n_partitions)
     for step, spread, gather in (("url", _spread_urls, _gather_urls), ("text", _spread_texts, _gather_texts)):
         for folder in (step, f"{step}-fates"):
@@ -139,7 +142,7 @@ def _run(map: Map, task: Callable[[Job, int], None], job: Job, numbers: Iterable
 def _spread_urls(job: Job, part: int) -> None:
     """One entry a document, by the hash of its URL."""
     tables = []
-    for rows, batch in job.parts.batches(part, ["doc_id", "text_digest"]):
+    for rows, batch in job.parts.batches(part, ["doc_id", "text_digest"], _gone(job, part)):
         high, low = _halves(bytes.fromhex("".join(batch["doc_id"].to_pylist())))
         text_high, text_low = _halves(b"".join(batch["text_digest"].to_pylist()))
         texts = {"text_high": text_high, "text_low": text_low}
@@ -155,7 +158,7 @@ def _gather_urls(job: Job, partition: int) -> None:
 def _spread_texts(job: Job, part: int) -> None:
     """One entry a document that its URL did not settle, by the hash of its text."""
     tables = []
-    for rows, batch in job.parts.batches(part, ["text_digest"], _gone(job, "url", part)):
+    for rows, batch in job.parts.batches(part, ["text_digest"], _gone(job, part, "url")):
         high, low = _halves(b"".join(batch["text_digest"].to_pylist()))
         tables.append(pa.table({"high": high, "low": low, **rows.columns()}))
     _write_entries(job, "text", part, tables, "high")
@@ -169,8 +172,7 @@ def _gather_texts(job: Job, partition: int) -> None:
 def _spread_bands(job: Job, part: int) -> None:
     """One entry a band of each document that is still there."""
     tables = []
-    gone = np.concatenate([_gone(job, step, part) for step in ("url", "text")])
-    for rows, batch in job.parts.batches(part, ["signature"], gone):
+    for rows, batch in job.parts.batches(part, ["signature"], _gone(job, part, "url", "text")):
         signatures = batch["signature"].to_pylist()
         if any(len(s) not in (0, 4 * PERMUTATIONS) for s in signatures):
             got = sorted({len(s) for s in signatures})
@@ -267,10 +269,14 @@ def _collect_gone(job: Job, step: str) -> None:
     np.save(job.work / f"{step}-gone.npy", np.sort(np.concatenate(gone)))
 
 
-def _gone(job: Job, step: str, part: int) -> NDArray[np.int64]:
-    gone = np.load(job.work / f"{step}-gone.npy", mmap_mode="r")
-    start, end = np.searchsorted(gone, [part << 32, (part + 1) << 32])
-    return np.asarray(gone[start:end]) & 0xFFFFFFFF
+def _gone(job: Job, part: int, *steps: str) -> NDArray[np.int64]:
+    """The rows of a part that are dead, or that these steps took out."""
+    rows = [np.load(job.dead[part]) if part < len(job.dead) else np.zeros(0, np.int64)]
+    for step in steps:
+        gone = np.load(job.work / f"{step}-gone.npy", mmap_mode="r")
+        start, end = np.searchsorted(gone, [part << 32, (part + 1) << 32])
+        rows.append(np.asarray(gone[start:end]) & 0xFFFFFFFF)
+    return np.concatenate(rows)
 
 
 def _halves(joined: bytes) -> NDArray[np.uint64]:

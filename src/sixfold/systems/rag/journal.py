@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from base64 import b64decode, b64encode
@@ -20,11 +21,15 @@ class Journal:
     """An append-only file of two kinds of lines: a record was begun, a record came to an outcome.
 
     A line is one write to an unbuffered file, so what a killed process had appended is there; a torn last
-    line is cut off when the journal is opened again.
+    line is cut off when the journal is opened again. Opening waits for the worker of a killed build, which may
+    outlive it by a moment.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         self.finished: set[int] = set()  # positions with an outcome
         self.begun = 0  # attempts, of this session and the earlier ones
         self.whole_bytes = 0
@@ -34,8 +39,6 @@ class Journal:
                 self.begun += 1
             else:
                 self.finished.add(entry["at"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab", buffering=0)
         self._file.truncate(self.whole_bytes)
 
     def __enter__(self) -> Journal:
@@ -85,12 +88,12 @@ class Journal:
 
     def _append(self, entry: dict[str, Any]) -> None:
         # Surrogates that a page smuggled in would not encode; escape them, they come back the same.
-        self._file.write(json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+        line = memoryview(json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+        while line:  # a disk that is nearly full takes a part of it before it refuses
+            line = line[self._file.write(line) :]
 
     def _entries(self) -> Iterator[tuple[dict[str, Any], int]]:
         """Each whole line and the position behind it."""
-        if not self.path.exists():
-            return
         end = 0
         with self.path.open("rb") as file:
             for line in file:

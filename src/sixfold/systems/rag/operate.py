@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sixfold.axes import Axis
 from sixfold.errors import ConfigError, InputError
 from sixfold.lab.lab import Lab
-from sixfold.systems.rag.build import build, builds_of
+from sixfold.systems.rag.build import begin, build, builds_of
 from sixfold.systems.rag.build_embed import embedder
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.build_steps import Advance
@@ -60,11 +62,12 @@ def run_build(
 ) -> dict[str, Any]:
     """Build an index, or go on with, or add to, the one that is there."""
     settings = BuildSettings(preset=preset, languages=languages, capacity_bytes=capacity_bytes)
-    with _progress() as advance:
-        if workers == 0:
+    with _writing_to(out), _progress() as advance:
+        folder = begin(inputs, out, settings)  # what is wrong with the input is said before Ray is started
+        if workers == 0 or folder.done_path.exists():
             serial = SerialCrew(Axis.DATA)
             return asdict(build(inputs, out, settings, serial, advance))
-        with Lab.connect(address) if address else Lab.local(workers=workers):
+        with Lab.connect(address, workers=workers) if address else Lab.local(workers=workers):
             crew = RayCrew(workers, Axis.DATA)
             try:
                 return asdict(build(inputs, out, settings, crew, advance))
@@ -190,11 +193,30 @@ def _fate(folder: BuildFolder, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """What the disk refuses is the user's to mend: one line with the place instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        # Arrow hides the number in longer text, and numpy gives none when a disk is full.
+        if error.errno is not None and error.errno not in _DISK | _PLACE:
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        path = error.filename or folder
+        raise InputError(f"cannot write: {reason}; mend that and run the same command again", path=path) from error
+
+
 @contextmanager
 def _progress() -> Iterator[Advance]:
-    """A bar a step, on stderr."""
+    """A bar a step, on stderr if that is a terminal."""
     columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars: dict[str, Any] = {}
 
         def advance(step: str, done: int, total: int) -> None:

@@ -170,6 +170,7 @@ def _render_in_one_process(names: list[str], keep: Callable[[Rendered], None]) -
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONHASHSEED": "0",
+            "SOURCE_DATE_EPOCH": "0",
             "PYTHONPATH": str(Path(__file__).parents[3]),
             "BROWSER": "true",
             "LC_ALL": "C.UTF-8",

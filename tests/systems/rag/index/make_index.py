@@ -25,9 +25,7 @@ def indexed(url: str, texts: Sequence[str], language: str = "en") -> list[Indexe
     chunks, start = [], 0
     for ordinal, text in enumerate(texts):
         chunk = Chunk(f"{doc_id}-{ordinal:04d}", doc_id, ordinal, start, start + len(text), text)
-        chunks.append(
-            IndexedChunk(chunk, url, f"Title of {url}", language, Source("in.warc", start, "sha1:X"))
-        )
+        chunks.append(IndexedChunk(chunk, url, f"Title of {url}", language, Source("in.warc", start, "sha1:X")))
         start += len(text)
     return chunks
 

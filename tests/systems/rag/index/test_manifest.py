@@ -53,10 +53,7 @@ def test_readers_and_writers_at_once_see_whole_generations(index):
             try:
                 manifest = read_manifest(index)
                 gone = read_tombstones(index, manifest, "s1-0")
-                if (
-                    manifest.settings.get("g", 1) != manifest.generation
-                    or len(gone.chunks) != manifest.generation - 1
-                ):
+                if manifest.settings.get("g", 1) != manifest.generation or len(gone.chunks) != manifest.generation - 1:
                     wrong.append(manifest)
                 seen.add(manifest.generation)
             except Exception as error:

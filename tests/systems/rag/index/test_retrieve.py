@@ -81,9 +81,7 @@ def test_any_number_of_shards_gives_the_single_index(make, tmp_path_factory, cor
                 for score, key, at in zip(every, ids, live, strict=True)
                 if where is None or at.language == "de"
             ]
-            assert retriever.vector_run(question, k, where) == [
-                (key, -score) for score, key in sorted(pairs)[:k]
-            ]
+            assert retriever.vector_run(question, k, where) == [(key, -score) for score, key in sorted(pairs)[:k]]
     queries = make.embed(QUESTIONS)
     scores, keys = retriever.search_vectors(queries, k)
     for row, found, question in zip(scores, keys, QUESTIONS, strict=True):
@@ -121,9 +119,7 @@ def test_legs_filters_fusions_and_bounds(make, small):
     assert {p.url for p in retriever.search("abba", where=Filter(host="h1.test"))} == {"http://h1.test/1"}
     assert retriever.search("abba", where=Filter(host="nowhere")) == []
     assert len(retriever.search("abba", k=500)) == 6
-    only = retriever.search(
-        "abba", legs=("vector",), where=Filter(language="en", url_prefix="http://h0.test/2")
-    )
+    only = retriever.search("abba", legs=("vector",), where=Filter(language="en", url_prefix="http://h0.test/2"))
     assert {p.text for p in only} == {"hack abba", "kale"}
     assert len(Retriever(shards, lambda text: make.embed([text])[0], fusion=minmax).search("abba", 3)) == 3
     with pytest.raises(ConfigError, match="k=0"):
@@ -149,9 +145,7 @@ def large(make, tmp_path_factory):
     for at in range(len(vectors)):
         halves[at % 2] += make.indexed(f"http://x.test/{at}", [str(at)])
     layout = [[half] for half in halves]
-    make.make_index(
-        folder, layout, embed=lambda texts: vectors[[int(text) for text in texts]], ann_minimum=1_000
-    )
+    make.make_index(folder, layout, embed=lambda texts: vectors[[int(text) for text in texts]], ann_minimum=1_000)
     return folder, vectors
 
 

@@ -46,9 +46,7 @@ def test_the_same_passages_give_the_same_bytes(make, chunks, tmp_path, monkeypat
     assert (one.chunks, one.documents) == (120, 40)
     assert one.total_bytes == segment_bytes(tmp_path / "one" / "s")
     record = json.loads((tmp_path / "one" / "s" / "segment.json").read_text())
-    assert sorted(record["files"]) == sorted(
-        name[2:] for name in tree(tmp_path / "one") if name != "s/segment.json"
-    )
+    assert sorted(record["files"]) == sorted(name[2:] for name in tree(tmp_path / "one") if name != "s/segment.json")
 
 
 def test_what_was_written_is_read_back(make, chunks, tmp_path, monkeypatch):
@@ -56,17 +54,13 @@ def test_what_was_written_is_read_back(make, chunks, tmp_path, monkeypatch):
     reader = SegmentReader.open(tmp_path / "s", verify=True)
     assert reader.read([5, 119, 5, 0]) == [chunks[at] for at in (5, 119, 5, 0)]
     assert [reader.position(at.chunk.chunk_id) for at in chunks] == list(range(120))
-    assert [reader.position(key) for key in ("", "zzz", "\ud800", chunks[0].chunk.chunk_id + "0")] == [
-        None
-    ] * 4
+    assert [reader.position(key) for key in ("", "zzz", "\ud800", chunks[0].chunk.chunk_id + "0")] == [None] * 4
     assert np.array_equal(reader.vectors.vectors, make.embed([at.chunk.text for at in chunks]))
     assert pq.read_table(tmp_path / "s" / "chunks.parquet").num_rows == 120  # readable by anybody
     host = reader.allowed(Filter(host="HOST1.test"))
     assert host.tolist() == ["host1." in at.url for at in chunks]
     both = reader.allowed(Filter(language="de", url_prefix="http://host1.test:801"))
-    assert both.tolist() == [
-        at.language == "de" and at.url.startswith("http://host1.test:801") for at in chunks
-    ]
+    assert both.tolist() == [at.language == "de" and at.url.startswith("http://host1.test:801") for at in chunks]
     doc, chunk = chunks[0].chunk.doc_id, chunks[-1].chunk.chunk_id
     live = reader.live([doc, "unknown"], [chunk, "unknown"])
     assert live.tolist() == [at.chunk.doc_id != doc and at.chunk.chunk_id != chunk for at in chunks]

@@ -100,6 +100,7 @@ class KillableCleaner:
                 [sys.executable, "-c", PROGRAM.format(CHILD), json.dumps([theirs.fileno(), sys.path])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is for the parent; the child leaves when it does
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
         self._socket, self._frames, self._ready = ours, Frames(ours), False

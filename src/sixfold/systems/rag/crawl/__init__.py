@@ -1,5 +1,5 @@
 """The crawl: from seed URLs to WARC files.
 
 Pure parts: links, robots, seen, limits, frontier. On disk: journal, warc, report. At the edge: fetch.
-crawler drives them in one process, actors in several.
+worker drives them; crawler runs one worker, actors several that talk through exchange.
 """

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.errors import ConfigError, PrerequisiteError, UserError
-from sixfold.systems.rag.crawl.crawler import CrawlWorker, Loan, Status, finish_files, opened_crawl
+from sixfold.systems.rag.crawl.crawler import finish_files, opened_crawl
+from sixfold.systems.rag.crawl.exchange import Loan, Status
 from sixfold.systems.rag.crawl.frontier import Entry
 from sixfold.systems.rag.crawl.journal import Found, JournalState, read_journals
 from sixfold.systems.rag.crawl.limits import CrawlLimits
 from sixfold.systems.rag.crawl.progress import crawl_progress
 from sixfold.systems.rag.crawl.report import CrawlReport, WorkerStats, write_report
+from sixfold.systems.rag.crawl.worker import CrawlWorker
 
 __all__ = ["crawl_distributed"]
 

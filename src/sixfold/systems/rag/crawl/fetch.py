@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
-from sixfold.systems.rag.crawl.limits import CrawlLimits
+from sixfold.systems.rag.crawl.limits import CrawlLimits, Scope
+from sixfold.systems.rag.crawl.links import canonical_url, host_of
+from sixfold.systems.rag.crawl.robots import MAX_ROBOTS_BYTES, RobotsPolicy
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Failure", "FetchResult", "Fetched", "Fetcher"]
+__all__ = ["Failure", "FetchResult", "Fetched", "Fetcher", "fetch_robots"]
 
+_ROBOTS_HOPS = 5
 _OPEN_FILES = 16_384
 _BOMB_RATIO = 100  # deflate reaches 1,032; text rarely passes 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -163,6 +168,33 @@ class Fetcher:
                 Failure("truncated-body", "the gzip stream ends early", True, status=response.status),
             )
         return b"".join(chunks), None, None
+
+
+async def fetch_robots(
+    fetcher: Fetcher, url: str, limits: CrawlLimits, scope: Scope
+) -> tuple[RobotsPolicy, int]:
+    """What the host allows whose robots.txt is at `url`, and the number of requests that took.
+
+    Follows up to five redirects (RFC 9309, section 2.3.1.2); more, or one out of scope, count as no rules.
+    """
+    tries = hops = requests = 0
+    while True:
+        requests += 1
+        result = await fetcher.get(url, types=())
+        if isinstance(result, Fetched) and result.location is None:
+            return RobotsPolicy(200, result.body[:MAX_ROBOTS_BYTES], limits.agent), requests
+        if isinstance(result, Fetched):
+            target = canonical_url(urljoin(url, result.location or ""))
+            hops += 1
+            if target is None or hops > _ROBOTS_HOPS or not scope.allows(host_of(target)):
+                return RobotsPolicy(404, b"", limits.agent), requests
+            url = target
+        elif result.transient and tries < limits.retries:
+            tries += 1
+            await asyncio.sleep(limits.retry_after_s)
+        else:
+            return RobotsPolicy(result.status, b"", limits.agent), requests
+        await asyncio.sleep(limits.delay_s)
 
 
 def _allow_many_files() -> None:

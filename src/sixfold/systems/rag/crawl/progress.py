@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sixfold.systems.rag.crawl.crawler import Status
+    from sixfold.systems.rag.crawl.exchange import Status
 
 __all__ = ["crawl_progress"]
 

@@ -105,9 +105,7 @@ def start_shards(
     shards = [RayShard(number, actor_class.remote()) for number in range(len(manifest.shards))]
     try:
         opening = [
-            shard.actor.open.remote(
-                place, shard.number, manifest, capacity_bytes, memory_cap_bytes, in_memory
-            )
+            shard.actor.open.remote(place, shard.number, manifest, capacity_bytes, memory_cap_bytes, in_memory)
             for shard in shards
         ]
         wait_all([partial(_result, pending) for pending in opening])

@@ -81,15 +81,11 @@ def publish(index: str | Path, manifest: Manifest) -> None:
             raise InputError("no such segment; write it before publishing", path=index / "segments" / name)
     for name in manifest.tombstones.values():
         if not (index / "tombstones" / name).is_file():
-            raise InputError(
-                "no such tombstones; write them before publishing", path=index / "tombstones" / name
-            )
+            raise InputError("no such tombstones; write them before publishing", path=index / "tombstones" / name)
     with _locked(index):
         newest = read_manifest(index).generation if (index / "manifest.json").exists() else 0
         if manifest.generation != newest + 1:
-            raise ConfigError(
-                f"got generation {manifest.generation}, expected {newest + 1}: the index has changed"
-            )
+            raise ConfigError(f"got generation {manifest.generation}, expected {newest + 1}: the index has changed")
         record = {
             "format": FORMAT,
             "generation": manifest.generation,

@@ -131,9 +131,7 @@ def write_segment(
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
     partial.mkdir()
     try:
-        info = _write(
-            partial, folder.name, iter(chunks), embed, dimension, capacity_bytes, ann_minimum, analyzer
-        )
+        info = _write(partial, folder.name, iter(chunks), embed, dimension, capacity_bytes, ann_minimum, analyzer)
         _sync(partial)
         partial.rename(folder)
         _sync_folder(folder.parent)
@@ -190,9 +188,7 @@ def _write(
                 continue
             vectors = embed([at.chunk.text for at in block])
             if vectors.shape != (len(block), dimension):
-                raise ConfigError(
-                    f"got vectors of shape {vectors.shape}, expected ({len(block)}, {dimension})"
-                )
+                raise ConfigError(f"got vectors of shape {vectors.shape}, expected ({len(block)}, {dimension})")
             file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
         file.seek(0)
         file.write(_npy_header(len(ids), dimension))

@@ -17,10 +17,10 @@ from sixfold.files import read_json
 from sixfold.parts.lexical import LexicalIndex
 from sixfold.parts.vectors import VectorIndex
 from sixfold.systems.rag.index.filters import Filter
-from sixfold.systems.rag.index.segment import BLOCK_CHUNKS, FORMAT, SCHEMA, IndexedChunk, digest
+from sixfold.systems.rag.index.segment import BLOCK_CHUNKS, FORMAT, SCHEMA, IndexedChunk, SegmentInfo, digest
 from sixfold.systems.rag.records import Chunk, Source
 
-__all__ = ["SegmentReader", "indexed_chunk", "segment_bytes"]
+__all__ = ["SegmentReader", "indexed_chunk", "segment_bytes", "segment_info"]
 
 Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.bytes_]
@@ -28,13 +28,20 @@ Ids = npt.NDArray[np.bytes_]
 _FILTERS_KEPT = 16  # masks of recent filters, n bytes each
 
 
-def segment_bytes(folder: str | Path) -> int:
-    """What a segment takes on disk, as its `segment.json` says. Raises InputError if that is damaged."""
-    meta = read_json(Path(folder) / "segment.json")
+def segment_info(folder: str | Path) -> SegmentInfo:
+    """What was written into a segment, as its `segment.json` says. Raises InputError if that is damaged."""
+    folder = Path(folder)
+    meta = read_json(folder / "segment.json")
     try:
-        return int(meta["bytes"])
+        counts = (int(meta[name]) for name in ("chunks", "documents", "dimension", "bytes"))
+        return SegmentInfo(folder.name, *counts)
     except (KeyError, TypeError, ValueError):
-        raise InputError("has no size; build the segment again", path=Path(folder) / "segment.json") from None
+        raise InputError("has no size; build the segment again", path=folder / "segment.json") from None
+
+
+def segment_bytes(folder: str | Path) -> int:
+    """What a segment takes on disk. Raises InputError if its `segment.json` is damaged."""
+    return segment_info(folder).total_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +162,6 @@ def indexed_chunk(row: dict[str, str | int]) -> IndexedChunk:
     def number(name: str) -> int:
         return int(row[name])
 
-    chunk = Chunk(
-        text("chunk_id"), text("doc_id"), number("ordinal"), number("start"), number("end"), text("text")
-    )
+    chunk = Chunk(text("chunk_id"), text("doc_id"), number("ordinal"), number("start"), number("end"), text("text"))
     source = Source(text("source_file"), number("source_offset"), text("source_digest"))
     return IndexedChunk(chunk, text("url"), text("title"), text("language"), source)

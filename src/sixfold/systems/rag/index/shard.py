@@ -29,9 +29,7 @@ Ids = npt.NDArray[np.bytes_]
 class Shard:
     """An open shard; never changes. A new generation is a new `Shard`."""
 
-    def __init__(
-        self, number: int, generation: int, segments: Sequence[tuple[SegmentReader, Mask | None]]
-    ) -> None:
+    def __init__(self, number: int, generation: int, segments: Sequence[tuple[SegmentReader, Mask | None]]) -> None:
         self.number = number
         self.generation = generation
         self._segments = segments
@@ -61,8 +59,7 @@ class Shard:
         size = sum(segment_bytes(index / "segments" / name) for name in names)
         if capacity_bytes is not None and size > capacity_bytes:
             raise ConfigError(
-                f"shard {number} takes {size} bytes and may hold {capacity_bytes}; "
-                "build the index with more shards"
+                f"shard {number} takes {size} bytes and may hold {capacity_bytes}; build the index with more shards"
             )
         segments = []
         for name in names:
