@@ -16,9 +16,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 # Sections of the language reference: prose, long enough for the quality rules, and all about something else.
 TOPICS = (
-    "assert assignment atom-identifiers attribute-access break callable-types calls class conversions debugger "
-    "dynamic-features exceptions formatstrings global import lambda naming numeric-types"
-).split()
+    "assert", "assignment", "atom-identifiers", "attribute-access", "break", "callable-types", "calls", "class",
+    "conversions", "debugger", "dynamic-features", "exceptions", "formatstrings", "global", "import", "lambda",
+    "naming", "numeric-types",
+)  # fmt: skip
 PRESET = "documentation"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -193,8 +194,10 @@ def _fate(folder: BuildFolder, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_REFUSALS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
+    errno.EISDIR, errno.EEXIST,
+}  # fmt: skip
 
 
 @contextmanager
@@ -203,12 +206,13 @@ def _writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Arrow hides the number in longer text, and numpy gives none when a disk is full.
-        if error.errno is not None and error.errno not in _DISK | _PLACE:
+        number = error.errno
+        if number is None and re.search(r"requested and \d+ written", str(error)):
+            number = errno.ENOSPC  # numpy's way to say it
+        if number not in _REFUSALS:
             raise
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        path = error.filename or folder
-        raise InputError(f"cannot write: {reason}; mend that and run the same command again", path=path) from error
+        reason = f"cannot write: {os.strerror(number)}; mend that and run the same command again"
+        raise InputError(reason, path=error.filename or folder) from error
 
 
 @contextmanager
