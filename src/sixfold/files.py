@@ -32,9 +32,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as strict JSON: NaN and the infinities, which JSON does not have, become null."""
     separators = (",", ":") if indent is None else None
-    return json.dumps(
-        _finite(value), indent=indent, separators=separators, ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(_finite(value), indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
 
 
 def replace_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from sixfold.study.row import BASELINE
+from sixfold.study.row import who
 from sixfold.study.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class LadderProgress:
             "prepare": lambda e: self._begin("preparing the input (not measured)"),
             "prediction": self._prediction,
             "lab": lambda e: self._begin("starting Ray" if e["address"] is None else "joining the cluster"),
-            "run": lambda e: self._begin(f"{e['stage']}, {_who(e['workers'])}"),
+            "run": lambda e: self._begin(f"{e['stage']}, {who(e['workers'])}"),
             "row": self._row,
             "progress": self._advance,
             "probe": lambda e: self._begin(f"probing this machine: {e['what']}"),
@@ -71,7 +71,7 @@ class LadderProgress:
         else:
             row, base = headline.row, headline.baseline
             self.console.print(
-                f"headline: {_who(row.workers)}, {row.wall_s:.1f} s against {base.wall_s:.1f} s, "
+                f"headline: {who(row.workers)}, {row.wall_s:.1f} s against {base.wall_s:.1f} s, "
                 f"S = {row.speedup(base):.2f}, E = {row.efficiency(base):.2f}, "
                 f"{row.quality_metric} {row.quality:.3f}, cost x {row.cost_ratio(base):.2f}"
             )
@@ -91,13 +91,13 @@ class LadderProgress:
 
     def _prediction(self, event: Mapping[str, Any]) -> None:
         self.console.print(
-            f"  predicted  {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s",
+            f"  predicted  {event['stage']:<18} {who(event['workers']):<14} {event['wall_s']:8.2f} s",
             markup=False,
         )
 
     def _row(self, event: Mapping[str, Any]) -> None:
         self.console.print(
-            f"  measured   {event['stage']:<18} {_who(event['workers']):<14} {event['wall_s']:8.2f} s",
+            f"  measured   {event['stage']:<18} {who(event['workers']):<14} {event['wall_s']:8.2f} s",
             markup=False,
         )
 
@@ -115,12 +115,4 @@ class LadderProgress:
 
     def _interrupted(self, event: Mapping[str, Any]) -> None:
         if self.folder is not None:
-            self.console.print(
-                f"interrupted; go on with: sixfold study --resume {self.folder.path}", markup=False
-            )
-
-
-def _who(workers: int) -> str:
-    if workers == BASELINE:
-        return "baseline"
-    return f"{workers} worker{'s' if workers > 1 else ''}"
+            self.console.print(f"interrupted; go on with: sixfold study --resume {self.folder.path}", markup=False)

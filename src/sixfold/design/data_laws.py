@@ -54,9 +54,7 @@ def lsh_threshold(rows: int, bands: int) -> float:
     return float((1.0 / at_least("bands", bands, 1.0)) ** (1.0 / at_least("rows", rows, 1.0)))
 
 
-def lsh_expected_errors(
-    similarities: ArrayLike, threshold: float, rows: int, bands: int
-) -> tuple[float, float]:
+def lsh_expected_errors(similarities: ArrayLike, threshold: float, rows: int, bands: int) -> tuple[float, float]:
     """Return the expected (false negatives, false positives) among pairs of the given similarities.
 
     A pair at or above `threshold` that is no candidate is a false negative; one below it that is a candidate
@@ -122,12 +120,8 @@ def crawl_time_s(pages_per_host: ArrayLike, workers: int, worker_pages_per_s: fl
     The finite form of `crawl_rate_pages_per_s`: hosts run dry at different times, and the largest decides.
     """
     pages = np.atleast_1d(at_least("pages_per_host", pages_per_host, 0.0))
-    rate = float(at_least("workers", workers, 1.0)) * float(
-        positive("worker_pages_per_s", worker_pages_per_s)
-    )
-    return max(
-        float(pages.sum()) / rate, float(pages.max(initial=0.0)) * float(at_least("delay_s", delay_s, 0.0))
-    )
+    rate = float(at_least("workers", workers, 1.0)) * float(positive("worker_pages_per_s", worker_pages_per_s))
+    return max(float(pages.sum()) / rate, float(pages.max(initial=0.0)) * float(at_least("delay_s", delay_s, 0.0)))
 
 
 def ivf_scan_fraction(probes: ArrayLike, lists: ArrayLike) -> Floats:

@@ -66,9 +66,7 @@ def serial_fraction(measured_speedup: ArrayLike, p: ArrayLike) -> Floats:
     workers = positive("p", p)
     if np.any(workers <= 1):
         raise ValueError(f"got p={p!r}, expected more than 1: one worker says nothing about division")
-    return np.asarray(
-        (1.0 / positive("measured_speedup", measured_speedup) - 1.0 / workers) / (1.0 - 1.0 / workers)
-    )
+    return np.asarray((1.0 / positive("measured_speedup", measured_speedup) - 1.0 / workers) / (1.0 - 1.0 / workers))
 
 
 def cost_usd(p: ArrayLike, time_s: ArrayLike, worker_hour_usd: ArrayLike) -> Floats:
@@ -82,9 +80,7 @@ def cost_ratio(measured_efficiency: ArrayLike) -> Floats:
     return np.asarray(1.0 / positive("measured_efficiency", measured_efficiency))
 
 
-def justification_time_s(
-    t1_s: ArrayLike, serial_fraction: ArrayLike, overhead_s: ArrayLike, p: ArrayLike
-) -> Floats:
+def justification_time_s(t1_s: ArrayLike, serial_fraction: ArrayLike, overhead_s: ArrayLike, p: ArrayLike) -> Floats:
     """Return T(p) = T(1) (s + (1 - s) / p) + c (p - 1): Amdahl's law with a price for each further worker.
 
     `overhead_s` (c) is the wall time that one more worker adds: its start, its share of the coordination.
@@ -95,9 +91,7 @@ def justification_time_s(
     return np.asarray(amdahl_time_s(t1_s, serial_fraction, p) + overhead * (at_least("p", p, 1.0) - 1.0))
 
 
-def justification_p_star(
-    t1_s: float, serial_fraction: float, overhead_s: float, *, p_max: int = 1_000_000
-) -> int:
+def justification_p_star(t1_s: float, serial_fraction: float, overhead_s: float, *, p_max: int = 1_000_000) -> int:
     """Return the number of workers, at most `p_max`, that minimises `justification_time_s`.
 
     The continuous minimum is sqrt((1 - s) T(1) / c), where dT/dp = 0; T is convex, so that the whole number
@@ -172,17 +166,14 @@ def fit_alpha_beta(sizes_bytes: ArrayLike, times_s: ArrayLike) -> AlphaBeta:
     sizes = np.atleast_1d(at_least("sizes_bytes", sizes_bytes, 0.0))
     times = np.atleast_1d(positive("times_s", times_s))
     if sizes.shape != times.shape or np.unique(sizes).size < 2:
-        raise ValueError(
-            f"got {sizes.size} sizes and {times.size} times, expected as many, at two sizes or more"
-        )
+        raise ValueError(f"got {sizes.size} sizes and {times.size} times, expected as many, at two sizes or more")
     scale = float(sizes.max())  # so that both columns are of one magnitude
     weighted = np.column_stack([1.0 / times, sizes / scale / times])
     alpha, slope = np.linalg.lstsq(weighted, np.ones_like(times), rcond=None)[0]
     if alpha < 0.0 or slope < 0.0:  # one parameter is zero at the constrained minimum: fit the other alone
         singles = [float(column.sum() / (column @ column)) for column in weighted.T]
         residuals = [
-            float(np.sum((1.0 - column * single) ** 2))
-            for column, single in zip(weighted.T, singles, strict=True)
+            float(np.sum((1.0 - column * single) ** 2)) for column, single in zip(weighted.T, singles, strict=True)
         ]
         alpha, slope = (singles[0], 0.0) if residuals[0] <= residuals[1] else (0.0, singles[1])
     return AlphaBeta(float(alpha), float(slope) / scale)

@@ -211,9 +211,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise PrerequisiteError(
-            f"ray cannot be imported ({_first_line(error)}): pip install 'ray>=2.50,<3'"
-        ) from error
+        raise PrerequisiteError(f"ray cannot be imported ({_first_line(error)}): pip install 'ray>=2.50,<3'") from error
     return ray
 
 

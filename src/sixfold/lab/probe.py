@@ -167,9 +167,7 @@ def _python_scaling(
 
 def _process_counts(cores: int) -> list[int]:
     """1, 2, 4, ... and every core: enough to interpolate a curve that bends at sockets and hyper-threads."""
-    return sorted(
-        {1 << exponent for exponent in range(cores.bit_length()) if 1 << exponent <= cores} | {cores}
-    )
+    return sorted({1 << exponent for exponent in range(cores.bit_length()) if 1 << exponent <= cores} | {cores})
 
 
 def _busy_cpu_s() -> float:

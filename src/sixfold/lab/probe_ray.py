@@ -39,9 +39,7 @@ def measure_ray(repeats: int, *, calls: int) -> RayReadings:
         return RayReadings(
             task_alpha_s=Reading.of([_median_s(lambda: ray.get(task.remote()), calls) for _ in each]),
             task_s=Reading.of([bulk_s() for _ in each]),
-            actor_alpha_s=Reading.of(
-                [_median_s(lambda: ray.get(actor.nothing.remote()), calls) for _ in each]
-            ),
+            actor_alpha_s=Reading.of([_median_s(lambda: ray.get(actor.nothing.remote()), calls) for _ in each]),
             object_link=Link.fit(_OBJECT_SIZES_BYTES, hand_over_s, repeats),
         )
 

@@ -42,9 +42,7 @@ class Reading(_Model):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.min <= self.median <= self.max:
-            raise ValueError(
-                f"min {self.min:g}, median {self.median:g} and max {self.max:g} are out of order"
-            )
+            raise ValueError(f"min {self.min:g}, median {self.median:g} and max {self.max:g} are out of order")
         return self
 
     @classmethod
@@ -65,9 +63,7 @@ class Link(_Model):
     @classmethod
     def fit(cls, sizes_bytes: Sequence[int], message_s: Callable[[int], float], repeats: int) -> Link:
         """Measure every size with `message_s`, fit alpha and beta, and do so `repeats` times."""
-        fits = [
-            fit_alpha_beta(sizes_bytes, [message_s(size) for size in sizes_bytes]) for _ in range(repeats)
-        ]
+        fits = [fit_alpha_beta(sizes_bytes, [message_s(size) for size in sizes_bytes]) for _ in range(repeats)]
         return cls(
             alpha_s=Reading.of([fit.alpha_s for fit in fits]),
             beta_s_per_byte=Reading.of([fit.beta_s_per_byte for fit in fits]),
@@ -235,9 +231,7 @@ class Profile(_Model):
         try:
             text = source.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise PrerequisiteError(
-                f"no profile of this machine at {source}: run `sixfold lab probe`"
-            ) from error
+            raise PrerequisiteError(f"no profile of this machine at {source}: run `sixfold lab probe`") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read ({error})", path=source) from error
         try:

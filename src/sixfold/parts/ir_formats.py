@@ -93,9 +93,7 @@ def trec_topics(path: Path) -> Iterator[tuple[int, str, str]]:
         attribute = re.match(r"""\s*number\s*=\s*["']?([^"'>\s]+)""", body, re.IGNORECASE)
         number = attribute[1] if attribute else re.sub(r"^Number:\s*", "", fields.get("num", ""), flags=re.I)
         title = re.sub(r"^Topic:\s*", "", fields.get("title") or fields.get("query") or "", flags=re.I)
-        description = re.sub(
-            r"^Description:\s*", "", fields.get("desc") or fields.get("description") or "", flags=re.I
-        )
+        description = re.sub(r"^Description:\s*", "", fields.get("desc") or fields.get("description") or "", flags=re.I)
         if not number:
             raise InputError("this topic has no <num>", path=path, line=line)
         yield line, plain_number(number), title or description

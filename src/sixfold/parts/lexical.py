@@ -72,9 +72,7 @@ class Statistics:
     def __add__(self, other: Statistics) -> Statistics:
         frequencies = Counter(self.frequencies)
         frequencies.update(other.frequencies)
-        return Statistics(
-            self.documents + other.documents, self.total_length + other.total_length, dict(frequencies)
-        )
+        return Statistics(self.documents + other.documents, self.total_length + other.total_length, dict(frequencies))
 
 
 class LexicalIndex:
@@ -94,9 +92,7 @@ class LexicalIndex:
         self.total_length = int(self._lengths_n.sum(dtype=np.int64))
 
     @classmethod
-    def build(
-        cls, texts: Iterable[str], analyzer: Analyzer | None = None, scoring: Bm25 | None = None
-    ) -> LexicalIndex:
+    def build(cls, texts: Iterable[str], analyzer: Analyzer | None = None, scoring: Bm25 | None = None) -> LexicalIndex:
         """Index texts in one pass; document i is the i-th text.
 
         Needs memory for the finished index about twice, and for the distinct terms.

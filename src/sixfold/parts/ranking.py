@@ -30,9 +30,7 @@ class Estimate:
     n: int
 
 
-def per_query(
-    qrels: Qrels, runs: Mapping[str, Run], measures: Sequence[str] = MEASURES
-) -> dict[str, dict[str, float]]:
+def per_query(qrels: Qrels, runs: Mapping[str, Run], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
     """measure -> query -> value, for every judged query; one that was answered with nothing has 0.
 
     A run is scored in the order it is given. Raises ConfigError if a measure is unknown.
@@ -44,10 +42,7 @@ def per_query(
     except (NameError, ValueError, SyntaxError) as error:
         raise ConfigError(f"unknown measure ({error}); expected such as {', '.join(MEASURES)}") from None
     # trec_eval orders by score and breaks ties its own way: the rank is handed over in place of the score.
-    ranked = {
-        query: {document: float(-rank) for rank, (document, _) in enumerate(run)}
-        for query, run in runs.items()
-    }
+    ranked = {query: {document: float(-rank) for rank, (document, _) in enumerate(run)} for query, run in runs.items()}
     judged = {query: dict(grades) for query, grades in qrels.items()}
     values: dict[str, dict[str, float]] = {name: dict.fromkeys(judged, 0.0) for name in parsed}
     names = {measure: name for name, measure in parsed.items()}
@@ -75,10 +70,7 @@ def evaluate(
     qrels: Qrels, runs: Mapping[str, Run], measures: Sequence[str] = MEASURES, seed: int = 0
 ) -> dict[str, Estimate]:
     """Each measure's mean over the judged queries, with its interval."""
-    return {
-        name: bootstrap(list(values.values()), seed)
-        for name, values in per_query(qrels, runs, measures).items()
-    }
+    return {name: bootstrap(list(values.values()), seed) for name, values in per_query(qrels, runs, measures).items()}
 
 
 def compare(

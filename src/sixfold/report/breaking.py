@@ -104,9 +104,7 @@ def lost_time(row: Row, baseline: Row) -> Loss | None:
     if not (row.work and baseline.work and row.wall_s and baseline.wall_s):
         return None
     scale = row.processors * baseline.work / row.work
-    parts = tuple(
-        PartLoss(part, baseline_s=part_s(baseline, part), paid_s=part_s(row, part) * scale) for part in Part
-    )
+    parts = tuple(PartLoss(part, baseline_s=part_s(baseline, part), paid_s=part_s(row, part) * scale) for part in Part)
     return Loss(row.stage, row.processors, baseline.wall_s, row.wall_s * scale, parts)
 
 
@@ -154,10 +152,7 @@ def against_prediction(rung: Rung) -> str | None:
     if row is None or prediction is None or prediction.wall_s <= 0:
         return None
     error = row.wall_s / prediction.wall_s - 1
-    sentence = (
-        f"Predicted {seconds(prediction.wall_s)}, "
-        f"measured {seconds(row.wall_s)} ({percent(error, signed=True)})"
-    )
+    sentence = f"Predicted {seconds(prediction.wall_s)}, measured {seconds(row.wall_s)} ({percent(error, signed=True)})"
     off = {part: part_s(row, part) - term_s for part, term_s in predicted_parts(prediction).items()}
     if not off:
         return f"{sentence}."

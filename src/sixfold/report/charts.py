@@ -56,9 +56,7 @@ class Bar:
     parts_s: Mapping[Part, float]
 
 
-def scaling_panel(
-    curve: Curve, ident: str, *, counts: Sequence[int], top: float, floor_efficiency: float
-) -> Markup:
+def scaling_panel(curve: Curve, ident: str, *, counts: Sequence[int], top: float, floor_efficiency: float) -> Markup:
     """S(p): the ideal line, the cores' own ceiling, what was predicted, what was measured."""
     with canvas(_WIDTH_PX, _HEIGHT_PX, (30, 52, 42, 10)) as figure:
         axes = figure.axes[0]
@@ -92,9 +90,7 @@ def cost_panel(curve: Curve, ident: str, *, counts: Sequence[int], top: float) -
         axes.axhline(1.0, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (5, 3)))
         _predicted(axes, curve.predicted)
         _measured(axes, curve)
-        return inline(
-            figure, ident, f"Cost of {curve.name} relative to the baseline", _describe("cost", curve)
-        )
+        return inline(figure, ident, f"Cost of {curve.name} relative to the baseline", _describe("cost", curve))
 
 
 def breakdown_panel(name: str, bars: Sequence[Bar], ident: str) -> Markup:
@@ -126,8 +122,7 @@ def breakdown_panel(name: str, bars: Sequence[Bar], ident: str) -> Markup:
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
         axes.set_xticks(*_time_ticks(longest))
         sentences = [
-            f"{bar.label}: "
-            + ", ".join(f"{part.value} {seconds(bar.parts_s.get(part, 0.0))}" for part in Part)
+            f"{bar.label}: " + ", ".join(f"{part.value} {seconds(bar.parts_s.get(part, 0.0))}" for part in Part)
             for bar in bars
         ]
         return inline(figure, ident, f"Time breakdown of {name}", "; ".join(sentences) + ".")

@@ -79,9 +79,7 @@ def facts(value: object, name: str = "", depth: int = 0) -> Iterator[Fact]:
             yield _summary(name, value)
         elif depth < _MAX_DEPTH:
             for key, each in value.items():
-                yield from facts(
-                    each, f"{name} · {_words(str(key))}" if name else _words(str(key)), depth + 1
-                )
+                yield from facts(each, f"{name} · {_words(str(key))}" if name else _words(str(key)), depth + 1)
     elif isinstance(value, (list, tuple)) and any(isinstance(each, (Mapping, list, tuple)) for each in value):
         for place, each in enumerate(value, start=1):
             if depth < _MAX_DEPTH:
@@ -107,9 +105,7 @@ def answers(value: object) -> list[Answer]:
         return [Answer(line.value, str(value.get(reason, "")) if reason else line.source, line.labels)]
     if name is None:
         return [
-            Answer(
-                _words(str(key)), "; ".join(_sentence(answer) for answer in answers(each)), labels_in(each)
-            )
+            Answer(_words(str(key)), "; ".join(_sentence(answer) for answer in answers(each)), labels_in(each))
             for key, each in value.items()
         ]
     rest = {key: each for key, each in value.items() if key not in (name, reason)}

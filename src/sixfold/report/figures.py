@@ -35,14 +35,10 @@ def scaling_figure(record: Record) -> list[Panel]:
     counts = _counts(rungs)
     curves = [_curve(rung, lambda row, base: speedup(row, base), _speedups(rung)) for rung in rungs]
     curves = [_with_ceiling(curve, record, counts) for curve in curves]
-    top = _ROOM_ABOVE * max(
-        [float(max(counts, default=1)), *(v for c in curves for _, v in _finite(c.points))]
-    )
+    top = _ROOM_ABOVE * max([float(max(counts, default=1)), *(v for c in curves for _, v in _finite(c.points))])
     panels = []
     for place, (rung, curve) in enumerate(zip(rungs, curves, strict=True)):
-        svg = scaling_panel(
-            curve, f"scaling-{place}", counts=counts, top=top, floor_efficiency=record.min_efficiency
-        )
+        svg = scaling_panel(curve, f"scaling-{place}", counts=counts, top=top, floor_efficiency=record.min_efficiency)
         panels.append(Panel(rung.name, _efficiency_note(rung), svg))
     return panels
 
@@ -52,9 +48,7 @@ def cost_figure(record: Record) -> list[Panel]:
     rungs = _charted(record)
     counts = _counts(rungs)
     curves = [
-        _curve(
-            rung, lambda row, base: cost_ratio(row, base), [(p, p / s) for p, s in _speedups(rung) if s > 0]
-        )
+        _curve(rung, lambda row, base: cost_ratio(row, base), [(p, p / s) for p, s in _speedups(rung) if s > 0])
         for rung in rungs
     ]
     top = 1.25 * max([1.0, *(value for curve in curves for _, value in _finite(curve.points))])
@@ -73,9 +67,7 @@ def time_figure(record: Record) -> list[Panel]:
     panels = []
     for place, rung in enumerate(_charted(record)):
         rows = [("baseline", rung.baseline), *((f"p = {row.workers}", row) for row in rung.rows)]
-        bars = [
-            Bar(label, {part: part_s(row, part) for part in Part}) for label, row in rows if row is not None
-        ]
+        bars = [Bar(label, {part: part_s(row, part) for part in Part}) for label, row in rows if row is not None]
         panels.append(Panel(rung.name, "", breakdown_panel(rung.name, bars, f"time-{place}")))
     return panels
 
@@ -83,9 +75,7 @@ def time_figure(record: Record) -> list[Panel]:
 def _charted(record: Record) -> list[Rung]:
     """The whole first where there is one of several stages, then every stage that has a row."""
     stages = [rung for rung in record.rungs if rung.rows]
-    whole = (
-        [record.whole] if record.whole is not None and record.whole.rows and len(record.verdicts) > 1 else []
-    )
+    whole = [record.whole] if record.whole is not None and record.whole.rows and len(record.verdicts) > 1 else []
     return [*whole, *stages]
 
 
@@ -110,9 +100,7 @@ def _with_ceiling(curve: Curve, record: Record, counts: Sequence[int]) -> Curve:
 
 
 def _speedups(rung: Rung) -> list[Point]:
-    return [
-        (p, s) for p, each in rung.predictions.items() if (s := predicted_speedup(each, rung)) is not None
-    ]
+    return [(p, s) for p, each in rung.predictions.items() if (s := predicted_speedup(each, rung)) is not None]
 
 
 def _efficiency_note(rung: Rung) -> str:

@@ -40,14 +40,10 @@ def notices(record: Record) -> list[Notice]:
         found.append(Notice("warn", f"The ladder stops at {stage}", f"{reason}. Later stages were not run."))
     lab = mapping(record.manifest.get("lab"))
     if "oversubscribed" in labels_in(lab):
-        text = (
-            f"{lab.get('workers', 'More')} workers shared fewer cores: their times say nothing about scaling."
-        )
+        text = f"{lab.get('workers', 'More')} workers shared fewer cores: their times say nothing about scaling."
         found.append(Notice("warn", "Oversubscribed", text))
     if mapping(record.manifest.get("options")).get("length") == "quick":
-        found.append(
-            Notice("info", "Quick run", "Small inputs, as tests use them; not for a published claim.")
-        )
+        found.append(Notice("info", "Quick run", "Small inputs, as tests use them; not for a published claim."))
     labelled = {label: where for label, where in _labelled(record).items() if label != "oversubscribed"}
     if labelled:
         text = "; ".join(f"{label}: {', '.join(where)}" for label, where in labelled.items())
@@ -89,8 +85,7 @@ def _moment(text: object) -> datetime | None:
 def _labelled(record: Record) -> dict[str, list[str]]:
     """Which parts of the run carry which label."""
     places: dict[str, object] = {
-        f"{key} of the run": record.manifest.get(key)
-        for key in ("data", "lab", "settings", "machine", "profile")
+        f"{key} of the run": record.manifest.get(key) for key in ("data", "lab", "settings", "machine", "profile")
     }
     design = mapping(record.manifest.get("design"))
     places |= {"workload of the design": design.get("workload") or design.get("numbers")}

@@ -95,9 +95,7 @@ class Record:
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:
         """The ladder in its order, with the stages that were asked for or not reached among them."""
-        described = {
-            str(stage["name"]): stage for stage in records(self.manifest.get("stages")) if "name" in stage
-        }
+        described = {str(stage["name"]): stage for stage in records(self.manifest.get("stages")) if "name" in stage}
         names = [*described, *(n for n in self.panel.stages() if n not in described and n != _WHOLE)]
         verdicts = {verdict.stage: verdict for verdict in self.verdicts}
         return tuple(
@@ -121,9 +119,7 @@ class Record:
         names = [verdict.stage for verdict in self.verdicts]
         if not self.is_pipeline or not names:
             return None
-        unscaled = {
-            str(s.get("name")) for s in records(self.manifest.get("stages")) if s.get("scales") is False
-        }
+        unscaled = {str(s.get("name")) for s in records(self.manifest.get("stages")) if s.get("scales") is False}
         rows = self.panel.totals(names, unscaled)
         baseline = next((row for row in rows if row.is_baseline), None)
         if baseline is None:
@@ -132,9 +128,7 @@ class Record:
         foreseen = [self._predictions(name) for name in names]
         predictions = {}
         for p in counts:  # a stage that does not scale takes as long at any p
-            parts = [
-                part.get(1 if name in unscaled else p) for name, part in zip(names, foreseen, strict=True)
-            ]
+            parts = [part.get(1 if name in unscaled else p) for name, part in zip(names, foreseen, strict=True)]
             known = [part.wall_s for part in parts if part is not None]
             if len(known) == len(names):
                 predictions[p] = Prediction(p, sum(known), "the sum over the stages")

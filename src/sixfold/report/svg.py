@@ -41,9 +41,7 @@ _HEX = re.compile(r"#0a0b[0-9a-f]{2}")
 _COLOUR_ATTRIBUTE = re.compile(r'\b(fill|stroke)="(#0a0b[0-9a-f]{2})"')  # where var() is not allowed
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
-_STYLE_ELEMENT = re.compile(
-    r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL
-)  # would style the page
+_STYLE_ELEMENT = re.compile(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL)  # would style the page
 _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]+)\"[^>]*>")
 _FONT_FAMILY = re.compile(r"\s*font-family: [^;\"]+;?")
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -51,9 +49,7 @@ _REFERENCE = re.compile(r'(?:xlink:href="#|url\(#)([^")]+)')
 
 
 @contextmanager
-def canvas(
-    width_px: float, height_px: float, margins_px: tuple[float, float, float, float]
-) -> Iterator[Figure]:
+def canvas(width_px: float, height_px: float, margins_px: tuple[float, float, float, float]) -> Iterator[Figure]:
     """A figure with one axes inside the margins (left, right, bottom, top), drawn in the page's colours."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -71,9 +67,7 @@ def canvas(
     }
     left, right, bottom, top = margins_px
     with mpl.rc_context(settings):
-        figure = Figure(
-            figsize=(width_px / _POINT_PX, height_px / _POINT_PX), dpi=_POINT_PX, facecolor="none"
-        )
+        figure = Figure(figsize=(width_px / _POINT_PX, height_px / _POINT_PX), dpi=_POINT_PX, facecolor="none")
         FigureCanvasSVG(figure)
         axes = figure.add_axes(
             (
@@ -129,9 +123,7 @@ def _quiet(axes: Axes) -> None:
 
 def _scope_ids(text: str, ident: str) -> str:
     """Keep only the ids that are referred to, below `ident`, so that two figures on a page do not collide."""
-    used = {
-        name: f"{ident}-{number}" for number, name in enumerate(dict.fromkeys(_REFERENCE.findall(text)), 1)
-    }
+    used = {name: f"{ident}-{number}" for number, name in enumerate(dict.fromkeys(_REFERENCE.findall(text)), 1)}
     text = _ID.sub(lambda match: f'id="{used[match.group(1)]}"' if match.group(1) in used else "", text)
     text = re.sub(r'xlink:href="#([^"]+)"', lambda match: f'href="#{used[match.group(1)]}"', text)
     return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{used[match.group(1)]})", text)

@@ -264,9 +264,7 @@ def lines(record: Record) -> list[Line]:
             continue
         why = record.why_not_headline(row, baseline)
         is_chosen = picked == (row.stage, row.workers, row.wall_s)
-        state, reason = (
-            ("outside", why) if why else ("inside", "headline" if is_chosen else "inside both gates")
-        )
+        state, reason = ("outside", why) if why else ("inside", "headline" if is_chosen else "inside both gates")
         result.append(
             Line(
                 row.stage,
@@ -285,16 +283,11 @@ def lines(record: Record) -> list[Line]:
 def reproducibility(record: Record) -> list[Group]:
     """Everything that is needed to run it again and to see whether it was the same."""
     manifest = record.manifest
-    run = {
-        key: manifest.get(key)
-        for key in ("system", "status", "started_at", "finished_at", "again", "resumed")
-    }
+    run = {key: manifest.get(key) for key in ("system", "status", "started_at", "finished_at", "again", "resumed")}
     run |= {"git_commit": manifest.get("git_commit"), "config hash": manifest.get("config")}
     run |= {"rows": len(record.panel), "events": len(record.events)}
     options = {key: each for key, each in mapping(manifest.get("options")).items() if key != "settings"}
-    profile = {
-        key: v for key, v in mapping(manifest.get("profile")).items() if key not in ("machine", "version")
-    }
+    profile = {key: v for key, v in mapping(manifest.get("profile")).items() if key not in ("machine", "version")}
     price = manifest.get("usd_per_worker_s")
     if isinstance(price, (int, float)) and not manifest.get("worker_price"):
         run["price"] = f"${number(price * 3600)} a worker-hour"

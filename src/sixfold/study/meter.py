@@ -77,9 +77,7 @@ class Meter:
     would be counted as its own. Entering it (again) begins at zero; leaving it stops it.
     """
 
-    def __init__(
-        self, axis: Axis, *, base: Part = Part.IDLE, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, axis: Axis, *, base: Part = Part.IDLE, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._key = (axis, base)
         self._seconds: dict[tuple[Axis, Part], float] = {}
@@ -149,9 +147,7 @@ def span(part: Part, *, axis: Axis | None = None, nbytes: int = 0) -> AbstractCo
     return _NOTHING if meter is None else _Span(meter, part, axis, nbytes)
 
 
-def metered(
-    axis: Axis, part: Part = Part.COMPUTE
-) -> Callable[[Callable[P, T]], Callable[P, tuple[T, Reading]]]:
+def metered(axis: Axis, part: Part = Part.COMPUTE) -> Callable[[Callable[P, T]], Callable[P, tuple[T, Reading]]]:
     """Make a function return `(result, reading)`: put it under `ray.remote` to meter from inside a task."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, tuple[T, Reading]]:

@@ -93,8 +93,7 @@ class Verdict:
         """Read one record back; null, which stands for NaN in JSON, becomes NaN. Raises InputError."""
         try:
             numbers = {
-                name: math.nan if record[name] is None else record[name]
-                for name in ("target", "predicted", "value")
+                name: math.nan if record[name] is None else record[name] for name in ("target", "predicted", "value")
             }
             checks = tuple(Check(**check) for check in record.get("checks", ()))
             comparator = Comparator(record["comparator"])

@@ -64,8 +64,6 @@ class Options:
         try:
             if odd := names ^ record.keys():
                 raise ConfigError(f"the options of this run do not fit this version: {sorted(odd)[0]}")
-            return Options(
-                **{**record, "length": Length(record["length"]), "workers": tuple(record["workers"])}
-            )
+            return Options(**{**record, "length": Length(record["length"]), "workers": tuple(record["workers"])})
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"the options of this run cannot be read: {error}") from None

@@ -16,7 +16,7 @@ from sixfold.axes import Axis
 from sixfold.errors import InputError, InvariantError
 from sixfold.files import replace_bytes
 
-__all__ = ["BASELINE", "TOTAL", "Panel", "Row"]
+__all__ = ["BASELINE", "TOTAL", "Panel", "Row", "who"]
 
 BASELINE = 0  # `workers` of a baseline row: the plain single process, no engine; it counts as one worker
 TOTAL = "total"  # the `stage` of a row that adds up a pipeline
@@ -58,14 +58,17 @@ class Row:
         if min(self.compute_s, self.communication_s, self.idle_s, self.rework_s) < 0:
             raise InvariantError(f"{self.stage}: a part of the wall time is negative")
         if not abs(parts_s - self.wall_s) <= 0.01 * self.wall_s + 1e-6:
-            raise InvariantError(
-                f"{self.stage}: parts add up to {parts_s:.4f} s, wall is {self.wall_s:.4f} s"
-            )
+            raise InvariantError(f"{self.stage}: parts add up to {parts_s:.4f} s, wall is {self.wall_s:.4f} s")
 
     @property
     def processors(self) -> int:
         """Workers that were paid for: a baseline is one."""
         return max(1, self.workers)
+
+    @property
+    def who(self) -> str:
+        """Who did it, in words."""
+        return who(self.workers)
 
     @property
     def is_baseline(self) -> bool:
@@ -83,9 +86,7 @@ class Row:
         Raises InvariantError when the work is not of one kind, ZeroDivisionError when the baseline did none.
         """
         if baseline.work_unit != self.work_unit:
-            raise InvariantError(
-                f"{self.stage}: {self.work_unit} cannot be compared with {baseline.work_unit}"
-            )
+            raise InvariantError(f"{self.stage}: {self.work_unit} cannot be compared with {baseline.work_unit}")
         return self.throughput / baseline.throughput
 
     def efficiency(self, baseline: Row) -> float:
@@ -95,6 +96,11 @@ class Row:
     def cost_ratio(self, baseline: Row) -> float:
         """C(p) / C(1) per unit of work; 1 / E(p) when every worker costs the same; infinite without work."""
         return self.cost_usd / baseline.cost_usd * baseline.work / self.work if self.work else math.inf
+
+
+def who(workers: int) -> str:
+    """A worker count in words; the plain single process is the baseline."""
+    return "baseline" if workers == BASELINE else f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 class Panel:
@@ -114,9 +120,7 @@ class Panel:
     def add(self, row: Row) -> None:
         """Append one row; InvariantError if it belongs to another panel."""
         if self._rows and row.config != self._rows[0].config:
-            raise InvariantError(
-                f"row of {row.stage} has config {row.config}, the panel {self._rows[0].config}"
-            )
+            raise InvariantError(f"row of {row.stage} has config {row.config}, the panel {self._rows[0].config}")
         self._rows.append(row)
 
     def of(self, stage: str, workers: int) -> list[Row]:
@@ -147,9 +151,7 @@ class Panel:
         others idle and are paid for. The quality is that of the last stage, the work is one run.
         """
         names = list(stages)
-        counts = [
-            {row.workers for row in self._rows if row.stage == name} for name in names if name not in unscaled
-        ]
+        counts = [{row.workers for row in self._rows if row.stage == name} for name in names if name not in unscaled]
         shared = set.intersection(*counts) if counts else {BASELINE, 1}
         totals = []
         for workers in sorted(shared):
@@ -162,8 +164,7 @@ class Panel:
     def save(self, path: Path) -> None:
         """Write the panel as Parquet, whole or not at all."""
         records = [
-            {**asdict(row), "axis": row.axis.value}
-            | {name: json.dumps(getattr(row, name)) for name in _MAPPINGS}
+            {**asdict(row), "axis": row.axis.value} | {name: json.dumps(getattr(row, name)) for name in _MAPPINGS}
             for row in self._rows
         ]
         sink = pa.BufferOutputStream()
@@ -181,10 +182,7 @@ class Panel:
             raise InputError("the columns of a panel are different", path=path, field=name)
         try:
             return Panel(
-                Row(
-                    **{**record, "axis": Axis(record["axis"])}
-                    | {name: json.loads(record[name]) for name in _MAPPINGS}
-                )
+                Row(**{**record, "axis": Axis(record["axis"])} | {name: json.loads(record[name]) for name in _MAPPINGS})
                 for record in table.to_pylist()
             )
         except (TypeError, ValueError, InvariantError) as error:
@@ -215,10 +213,7 @@ def _spread(row: Row, workers: int) -> Row:
 
 def _add(rows: list[Row]) -> Row:
     """One row for stages that run one after the other."""
-    sums = {
-        name: sum(getattr(row, name) for row in rows)
-        for name in ("wall_s", *_PARTS, "moved_bytes", "cost_usd")
-    }
+    sums = {name: sum(getattr(row, name) for row in rows) for name in ("wall_s", *_PARTS, "moved_bytes", "cost_usd")}
     axis_s, axis_bytes = Counter[str](), Counter[str]()
     for row in rows:
         axis_s.update(row.axis_s)  # a Counter adds floats as well

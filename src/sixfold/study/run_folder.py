@@ -148,9 +148,7 @@ def describe_versions() -> dict[str, str]:
 def git_commit() -> str | None:
     """The commit of the checkout that the code runs from, with a "+" if it has changes; None outside one."""
     try:
-        _git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # installed below another project's checkout?
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # installed below another project's checkout?
         return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--", "..") else "")
     except (OSError, subprocess.SubprocessError):
         return None

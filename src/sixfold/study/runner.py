@@ -41,9 +41,7 @@ from sixfold.study.stage import (
 
 __all__ = ["Options", "StudyResult", "run_study", "summarise"]
 
-_FULL_CEILING = (
-    0.95  # below this the cores themselves do not double, and E is judged relative to what they give
-)
+_FULL_CEILING = 0.95  # below this the cores themselves do not double, and E is judged relative to what they give
 
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -108,9 +106,7 @@ class _Runner:
             try:
                 self.profile = Profile.model_validate(self.manifest["profile"])
             except ValueError as error:
-                raise InputError(
-                    f"not a profile: {error}", path=resume.manifest_path, field="profile"
-                ) from None
+                raise InputError(f"not a profile: {error}", path=resume.manifest_path, field="profile") from None
         self.usd_per_worker_s = float(self.manifest["usd_per_worker_s"])
         self.resources = ExitStack()
         self._lab: Lab | None = None
@@ -274,9 +270,7 @@ class _Runner:
             unscaled = [stage.name for stage in self.system.stages if not stage.scales]
             rows = self.panel.totals(names, unscaled)
             baseline = next(row for row in rows if row.is_baseline)
-            return pick_headline(
-                rows, baseline, gate, least, admits=lambda row: self.whole(names, row.workers)
-            )
+            return pick_headline(rows, baseline, gate, least, admits=lambda row: self.whole(names, row.workers))
         reached = [verdict.stage for verdict in takewhile(lambda verdict: verdict.passed, verdicts)]
         rows = self.panel.medians(reached[-1]) if reached else []
         return pick_headline(rows, self.baseline(self.stages[0]), gate, least)

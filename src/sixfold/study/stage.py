@@ -60,9 +60,7 @@ class Gate:
     def admits(self, row: Row, baseline: Row) -> bool:
         """Whether the row is the same model as the baseline; InvariantError for another quality metric."""
         if row.quality_metric != baseline.quality_metric:
-            raise InvariantError(
-                f"{row.stage}: {row.quality_metric} cannot be held against {baseline.quality_metric}"
-            )
+            raise InvariantError(f"{row.stage}: {row.quality_metric} cannot be held against {baseline.quality_metric}")
         return row.quality >= baseline.quality - self.tolerance
 
 
@@ -182,9 +180,7 @@ class System:
     baseline: Callable[[Trial], Measurement]
     gate: Gate
     lengths: Mapping[Length, Mapping[str, Any]]  # settings of each length; "repeats" is the study's own
-    prepare: Callable[[Context], Mapping[str, Any]] = (
-        lambda context: {}
-    )  # inputs, unmeasured; returns their hashes
+    prepare: Callable[[Context], Mapping[str, Any]] = lambda context: {}  # inputs, unmeasured; returns their hashes
     wrap_up: Callable[[Context], None] = lambda context: None  # releases what prepare started, always called
     min_efficiency: float = 0.70
 

@@ -19,13 +19,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sixfold.design.data_laws import shard_count
 from sixfold.errors import ConfigError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag import build_steps as steps
 from sixfold.systems.rag.build_clean import cleaner_config
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings, input_state
-from sixfold.systems.rag.build_index import bytes_per_text_byte
+from sixfold.systems.rag.build_index import planned_shards
 from sixfold.systems.rag.build_publish import publish_segments, published_build
 from sixfold.systems.rag.build_steps import Advance
 from sixfold.systems.rag.build_tune import TuneJob, tune_segment
@@ -134,7 +133,7 @@ def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance, *, ki
         _discard(folder.path / "chunks")
 
     text_bytes = sum(report.text_bytes for report in reports)
-    needed = shard_count(text_bytes, bytes_per_text_byte(with_vectors=True), settings.capacity_bytes)
+    needed = planned_shards(text_bytes, settings.capacity_bytes, with_vectors=True)
     _, (passages, written) = steps.fit_shards(folder.read_shards() or needed, max(needed, kept), attempt, undo)
     segments = [info for info in written if info is not None]
     jobs = [TuneJob(index / "segments" / info.name) for info in segments]

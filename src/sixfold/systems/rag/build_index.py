@@ -11,19 +11,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sixfold.design.data_laws import shard_count
 from sixfold.systems.rag.build_embed import vectors_beside
 from sixfold.systems.rag.build_folder import BuildFolder
 from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo, write_segment
 from sixfold.systems.rag.index.segment_reader import indexed_chunk, segment_info
 
-__all__ = ["SegmentJob", "bytes_per_text_byte", "write_shard"]
+__all__ = ["SegmentJob", "index_bytes", "planned_shards", "write_shard"]
 
 Vectors = npt.NDArray[np.float32]
 
-# What a byte of clean text takes in a segment: about 900 characters a passage, 4 x 384 bytes for its vector
-# and as much again in the inverted file, postings and compressed text; with room for uneven shards. A
-# segment that still does not fit is refused, and the build begins again with twice the shards.
-_WITH_VECTORS, _WITHOUT = 5.5, 1.2
+# b of the shard law: what a byte of clean text takes in a segment. Postings and compressed text took 0.65 of it
+# on 3.3 MB of documentation; a passage of 1,360 characters has a vector of 4 x 384 bytes, and half as much again
+# in the inverted file of a large segment.
+_WORDS, _VECTORS = 0.65, 1.7
+# Documents are whole and their hashes uneven: shards are planned with this much room. One that still does not
+# fit is refused, and the documents are divided again by twice as many.
+_ROOM = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,14 @@ class SegmentJob:
     with_vectors: bool
 
 
-def bytes_per_text_byte(*, with_vectors: bool) -> float:
-    """b of the shard law ceil(N b / M), for N bytes of clean text."""
-    return _WITH_VECTORS if with_vectors else _WITHOUT
+def index_bytes(text_bytes: int, *, with_vectors: bool) -> float:
+    """N b of the shard law: what so many bytes of clean text are expected to take as an index."""
+    return text_bytes * (_WORDS + _VECTORS * with_vectors)
+
+
+def planned_shards(text_bytes: int, capacity_bytes: int, *, with_vectors: bool) -> int:
+    """ceil(N b / M) with room for shards that are larger than the mean."""
+    return shard_count(1, _ROOM * index_bytes(text_bytes, with_vectors=with_vectors), capacity_bytes)
 
 
 def write_shard(job: SegmentJob) -> SegmentInfo | None:

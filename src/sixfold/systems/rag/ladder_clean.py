@@ -126,7 +126,7 @@ def checks(outcome: Outcome) -> Iterable[Check]:
     for row in outcome.rows:
         other = kept_digests(BuildFolder(output_folder(context, STAGE, row.workers, row.repeat) / "build"))
         yield Check(
-            f"{row.workers} workers keep the documents of one process",
+            f"{row.who}: the documents of one process are kept",
             single == other,
             f"{len(single)} documents by URL and text, {len(single ^ other)} differ",
         )

@@ -92,7 +92,7 @@ def checks(outcome: Outcome) -> Iterable[Check]:
     for row in outcome.rows:
         other = np.load(vectors_path(outcome.context, row.workers, row.repeat))
         yield Check(
-            f"{row.workers} workers give the vectors of one process",
+            f"{row.who}: the vectors are those of one process",
             bool(np.array_equal(single, other)),
             f"{len(single)} vectors compared bit for bit, {int((single != other).any(axis=1).sum())} differ",
         )

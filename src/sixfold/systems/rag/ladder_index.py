@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from sixfold.axes import Axis
-from sixfold.design.data_laws import shard_count
 from sixfold.design.laws import amdahl_time_s
 from sixfold.errors import CapacityError
 from sixfold.files import read_json
@@ -33,7 +32,7 @@ from sixfold.study import (
 )
 from sixfold.systems.rag.build_chunks import kept_documents
 from sixfold.systems.rag.build_folder import BuildFolder
-from sixfold.systems.rag.build_index import SegmentJob, bytes_per_text_byte, write_shard
+from sixfold.systems.rag.build_index import SegmentJob, index_bytes, planned_shards, write_shard
 from sixfold.systems.rag.build_steps import cut, fit_shards, write_segments
 from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
 from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo
@@ -68,7 +67,7 @@ def run(trial: Trial) -> Measurement:
     source, folder = corpus_folder(context), BuildFolder(trial.folder / "build")
     parts = len(source.read_plan()[2])
     capacity = _NO_LIMIT if single else _capacity_bytes(context)
-    shards = 1 if single else predicted_shards(context)
+    shards = 1 if single else planned_shards(_text_bytes(context), _capacity_bytes(context), with_vectors=False)
     crew: Crew
     if single:
         crew = SerialCrew(Axis.DATA)
@@ -116,7 +115,7 @@ def run(trial: Trial) -> Measurement:
 
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:
     """Amdahl over what p cores give, with whole shards: the largest share of them is ceil(S / p) / S."""
-    shards = predicted_shards(context)
+    shards = planned_shards(_text_bytes(context), _capacity_bytes(context), with_vectors=False)
     uneven = -(-shards // workers) * workers / shards
     compute_s = float(amdahl_time_s(baseline.wall_s, 0.0, workers)) / context.profile.ceiling(workers)
     ray = context.profile.ray
@@ -127,17 +126,10 @@ def predict(context: Context, baseline: Row, workers: int) -> Prediction:
     return Prediction(workers, sum(terms.values()), law, terms)
 
 
-def predicted_shards(context: Context) -> int:
-    """ceil(N b / M), for N bytes of clean text."""
-    text_bytes = sum(read_json(corpus_folder(context).clean_report(part))["text_bytes"] for part in _parts(context))
-    return shard_count(text_bytes, bytes_per_text_byte(with_vectors=False), _capacity_bytes(context))
-
-
 def predicted_ratio(forecast: Forecast) -> float:
-    """N b / M, before it is rounded up: how many shards' worth the corpus is by the law."""
+    """N b / M: how many shards' worth the corpus is by the law."""
     context = forecast.context
-    text_bytes = sum(read_json(corpus_folder(context).clean_report(part))["text_bytes"] for part in _parts(context))
-    return float(text_bytes * bytes_per_text_byte(with_vectors=False) / _capacity_bytes(context))
+    return index_bytes(_text_bytes(context), with_vectors=False) / _capacity_bytes(context)
 
 
 def corpus_over_capacity(outcome: Outcome) -> float:
@@ -151,13 +143,13 @@ def checks(outcome: Outcome) -> Iterable[Check]:
     for row in outcome.rows:
         extra = row.extra
         yield Check(
-            f"{row.workers} workers: every shard is within its capacity",
+            f"{row.who}: every shard is within its capacity",
             extra["largest_shard_bytes"] <= extra["capacity_bytes"],
             f"largest {extra['largest_shard_bytes']:.0f} bytes of {extra['capacity_bytes']:.0f}, "
             f"{extra['shards']:.0f} shards",
         )
         yield Check(
-            f"{row.workers} workers: sharded = single",
+            f"{row.who}: sharded = single",
             row.quality == 1.0,
             f"top {_TOP} of {len(queries(context))} queries, ids and scores compared exactly",
         )
@@ -208,6 +200,11 @@ def _capacity_bytes(context: Context) -> int:
     """What one shard may hold: a share of the single index, so that the corpus is larger at any length."""
     baseline = output_folder(context, STAGE, BASELINE) / "segments" / "0000" / "segment.json"
     return int(read_json(baseline)["bytes"] * context.settings["capacity_share"])
+
+
+def _text_bytes(context: Context) -> int:
+    """Bytes of clean text of the corpus."""
+    return sum(read_json(corpus_folder(context).clean_report(part))["text_bytes"] for part in _parts(context))
 
 
 def _parts(context: Context) -> range:

@@ -54,7 +54,8 @@ __all__ = ["checks", "latency_ratio", "predict", "predicted_latency_ratio", "run
 STAGE = "retrieve"
 _TOP = 10
 _DEPTH = 100  # passages of a ranking that are turned into a ranking of pages
-_SPREAD = 0.6  # length of the noise that a synthetic vector adds to a real one before it is normalised
+_NEIGHBOURS = 5  # of a real vector, towards one of which a synthetic one is drawn
+_NOISE = 0.1  # length of the noise added to it: no two are the same
 _PROBES_EXPECTED = 8  # before anything is tuned
 _WITHIN = 0.01  # of the exact recall@10
 _MARGIN = 0.008  # tuned this much above what has to hold, since other queries are scored
@@ -153,19 +154,19 @@ def checks(outcome: Outcome) -> Iterable[Check]:
     for row in outcome.rows:
         folder = output_folder(context, STAGE, row.workers, row.repeat)
         yield Check(
-            f"{row.workers} workers: recall@10 within one point of exact",
+            f"{row.who}: recall@10 within one point of exact",
             row.extra["recall_at_10"] >= 1 - _WITHIN,
             f"{row.extra['recall_at_10']:.4f} with {row.extra['probes']:.0f} probes over "
             f"{context.settings['vectors']} vectors (synthetic but for the corpus's)",
         )
         same = bool(np.array_equal(np.load(folder / "exact.npy"), exact))
         yield Check(
-            f"{row.workers} workers: exact scan sharded = unsharded",
+            f"{row.who}: exact scan sharded = unsharded",
             same,
             f"top {_TOP} of {len(exact)} queries",
         )
         yield Check(
-            f"{row.workers} workers: fused rankings sharded = unsharded",
+            f"{row.who}: fused rankings sharded = unsharded",
             read_json(folder / "rankings.json") == rankings,
             f"top {_DEPTH} passages of {len(rankings)} queries, ids compared",
         )
@@ -244,10 +245,7 @@ def _padded(context: Context) -> list[tuple[IndexedChunk, Vectors]]:
     real = np.load(vectors_path(context, BASELINE))
     rng = np.random.default_rng(context.seed)
     extra = max(0, context.settings["vectors"] - len(real))
-    around = real[rng.integers(0, len(real), extra)]
-    noise = rng.standard_normal(around.shape, dtype=np.float32) * np.float32(_SPREAD / around.shape[1] ** 0.5)
-    synthetic = around + noise
-    synthetic /= np.linalg.norm(synthetic, axis=1, keepdims=True)
+    synthetic = _between_neighbours(real, extra, rng)
     every = np.concatenate([real, synthetic])[: context.settings["vectors"]]
     nowhere = Source("synthetic", 0, "")
     chunks = []
@@ -255,6 +253,22 @@ def _padded(context: Context) -> list[tuple[IndexedChunk, Vectors]]:
         key = document_id(f"synthetic:{at}")
         chunks.append((IndexedChunk(Chunk(key, key, 0, 0, 0, ""), "synthetic:", "", "en", nowhere), every[at]))
     return sorted(chunks, key=lambda pair: pair[0].chunk.chunk_id)
+
+
+def _between_neighbours(real: Vectors, n: int, rng: np.random.Generator) -> Vectors:
+    """n vectors [n, d], each somewhere between a real one and one of its nearest, so that they keep the shape
+    of the real ones (SMOTE: Chawla et al., JAIR 16, 2002)."""
+    one, k = rng.integers(0, len(real), n), min(_NEIGHBOURS, len(real) - 1)
+    place, other = rng.random((n, 1), dtype=np.float32), np.empty(n, dtype=np.int64)
+    for first in range(0, len(real), 1_024):
+        block = real[first : first + 1_024]
+        nearest = np.argpartition(-(block @ real.T), k, axis=1)[:, : k + 1]
+        mine = np.flatnonzero((one >= first) & (one < first + len(block)))
+        other[mine] = nearest[one[mine] - first, rng.integers(0, k + 1, len(mine))]
+    between = real[one] + place * (real[other] - real[one])
+    between += rng.standard_normal(between.shape, dtype=np.float32) * np.float32(_NOISE / between.shape[1] ** 0.5)
+    synthetic: Vectors = between / np.linalg.norm(between, axis=1, keepdims=True)
+    return synthetic
 
 
 def _query_vectors(context: Context) -> Vectors:

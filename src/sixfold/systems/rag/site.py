@@ -158,9 +158,7 @@ def serve(folder: Path, port: int = 0, *, ready: int | None = None, access_log: 
 
 
 async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | None) -> None:
-    soft, hard = resource.getrlimit(
-        resource.RLIMIT_NOFILE
-    )  # a socket an address, and a crawler's connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket an address, and a crawler's connections
     if 0 <= soft < 16_384:
         resource.setrlimit(resource.RLIMIT_NOFILE, (16_384 if hard < 0 else min(hard, 16_384), hard))
     addresses = sorted({row[0] for row in read_json(folder / "site.json")})
@@ -171,9 +169,7 @@ async def _serve(folder: Path, port: int, ready: int | None, access_log: Path | 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    servers = [
-        await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets
-    ]
+    servers = [await loop.create_server(lambda: _Connection(hosts, log), sock=s, backlog=512) for s in sockets]
     hub, scope = f"http://{HUB_ADDRESS}:{port}/", site_scope(port)
     line = json.dumps({"port": port, "hub": hub, "scope": scope, "hosts": len(addresses)})
     os.write(1 if ready is None else ready, f"{line}\n".encode())
@@ -202,9 +198,7 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
             for listener in sockets:
                 listener.close()
             if port:
-                raise ConfigError(
-                    f"port {port} of {address}: {error.strerror}; choose another or 0"
-                ) from None
+                raise ConfigError(f"port {port} of {address}: {error.strerror}; choose another or 0") from None
             if error.errno == 99:  # EADDRNOTAVAIL
                 raise PrerequisiteError(
                     f"{address} is not an address of this machine: the embedded site needs Linux, "
@@ -212,9 +206,7 @@ def _listen(addresses: Sequence[str], port: int) -> tuple[list[socket.socket], i
                 ) from None
             continue
         return sockets, chosen
-    raise PrerequisiteError(
-        f"no port is free on all of {len(addresses)} loopback addresses; give one with --port"
-    )
+    raise PrerequisiteError(f"no port is free on all of {len(addresses)} loopback addresses; give one with --port")
 
 
 class SiteServer:
@@ -244,9 +236,7 @@ class SiteServer:
         if not line:
             words = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
             self.stop()
-            raise PrerequisiteError(
-                f"the embedded site did not start: {words[-1] if words else 'no reason given'}"
-            )
+            raise PrerequisiteError(f"the embedded site did not start: {words[-1] if words else 'no reason given'}")
         said = json.loads(line)
         self.port, self.hub = said["port"], said["hub"]
         return self

@@ -40,9 +40,7 @@ def render_site(
     """
     modules = _chosen(module_names(packages), limit, seed)
     if not modules:
-        raise ConfigError(
-            f"no installed package among {list(packages or [])}: expected import names like 'json'"
-        )
+        raise ConfigError(f"no installed package among {list(packages or [])}: expected import names like 'json'")
     key = json.dumps([_FORMAT, package_versions(modules), modules, seed], sort_keys=True).encode()
     folder = cache_dir / f"site-{blake2b(key, digest_size=8).hexdigest()}"
     if (folder / "site.json").exists():
@@ -145,12 +143,7 @@ def _store(
             rows.append([address, path, len(blob), len(packed), meta])
             blob += packed
             readable = answer.content_type.startswith("text/") and answer.declared_bytes is None
-            if (
-                answer.status == 200
-                and readable
-                and path != "/robots.txt"
-                and (address, path) not in forbidden
-            ):
+            if answer.status == 200 and readable and path != "/robots.txt" and (address, path) not in forbidden:
                 expected.append(f"http://{address}:{PORT_MARK}{path}")
     truth = {
         "seed": seed,
@@ -158,8 +151,7 @@ def _store(
         "hosts": {addresses[n]: n for n in sorted(hosts)},
         "pages": sorted(expected),
         "faults": {
-            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found]
-            for kind, found in sorted(faults.items())
+            kind: [f"http://{addresses[n]}:{PORT_MARK}{p}" for n, p in found] for kind, found in sorted(faults.items())
         },
         "not_rendered": failed,
     }

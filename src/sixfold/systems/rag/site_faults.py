@@ -83,18 +83,14 @@ def add_faults(hosts: dict[str, Host], addresses: dict[str, str], seed: int) -> 
             following = f'<a href="../cycle/./{number % 3 + 1}.html#top">next</a> <a href="#top">here</a>'
             put("cycle", name, f"/odd/cycle/{number}.html", Answer(page_html(f"cycle {number}", following)))
     for name in pick(2):
-        text = (
-            "<p>" + "Ein Wörterbuch für Käufer größerer Mengen: déjà vu, señor, naïve façade. " * 12 + "</p>"
-        )
+        text = "<p>" + "Ein Wörterbuch für Käufer größerer Mengen: déjà vu, señor, naïve façade. " * 12 + "</p>"
         latin = page_html("charset", text).decode().replace('<meta charset="utf-8">', "").encode("latin-1")
         put("wrong-charset", name, "/odd/charset.html", Answer(latin))  # declared as UTF-8
     for name in pick(2):
         binary = b"\x7fELF\x02\x01\x01\x00" + rng.randbytes(6_000)
         put("binary-as-html", name, "/odd/binary.html", Answer(binary))
     for name in pick(2):
-        put(
-            "wrong-type", name, "/odd/archive.zip", Answer(rng.randbytes(900), content_type="application/zip")
-        )
+        put("wrong-type", name, "/odd/archive.zip", Answer(rng.randbytes(900), content_type="application/zip"))
     for name in pick(3):
         source = rng.choice(modules[name])
         copy = "/odd/copy/" + source.rpartition("/")[2]

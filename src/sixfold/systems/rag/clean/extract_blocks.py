@@ -63,9 +63,7 @@ def _is_pointer(block: Block, tag: str) -> bool:
     if block.text.endswith(TEASER_END):
         return True
     own = block.chars - block.link_chars
-    return own < block.link_chars and own < (
-        SIGNATURE_OWN_CHARS if tag in SIGNATURE_TAGS else LINKED_OWN_CHARS
-    )
+    return own < block.link_chars and own < (SIGNATURE_OWN_CHARS if tag in SIGNATURE_TAGS else LINKED_OWN_CHARS)
 
 
 def _is_firm(block: Block, tag: str, named: bool) -> bool:

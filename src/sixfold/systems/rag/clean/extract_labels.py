@@ -40,9 +40,7 @@ def words(text: str) -> frozenset[str]:
 
 
 # A class such as has-sidebar, no-comments or category-social tells about the page, not what its box is.
-ABOUT_PAGE = words(
-    "has have no not with without show hide is js enable enabled category tag term topic type status"
-)
+ABOUT_PAGE = words("has have no not with without show hide is js enable enabled category tag term topic type status")
 
 FURNITURE_WORDS = words(
     # ways around the site
@@ -103,8 +101,7 @@ TAG_LABELS = {
 }
 ROLE_LABELS = {"complementary": ASIDE} | dict.fromkeys(
     words(
-        "alert alertdialog banner contentinfo dialog form menu menubar navigation search status tablist"
-        " toolbar tooltip"
+        "alert alertdialog banner contentinfo dialog form menu menubar navigation search status tablist toolbar tooltip"
     ),
     FURNITURE,
 )

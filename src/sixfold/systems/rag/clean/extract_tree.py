@@ -47,9 +47,7 @@ SKIPPED_TAGS = words(
 # Which labels make a box of an inline element: words of a sentence are not cut out for being called "source".
 INLINE_BOXES = FURNITURE | ASIDE | COMMENTS | META
 PHRASE_BOXES = dict.fromkeys(words("a abbr b cite code em i strong tt"), FURNITURE | COMMENTS)
-PHRASE_TAG = re.compile(
-    r"</?(?:b|big|center|em|font|i|nobr|s|small|span|strike|strong|tt|u)\b[^>]*>", re.IGNORECASE
-)
+PHRASE_TAG = re.compile(r"</?(?:b|big|center|em|font|i|nobr|s|small|span|strike|strong|tt|u)\b[^>]*>", re.IGNORECASE)
 IDEOGRAMS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 

@@ -87,9 +87,7 @@ class _CrawlActor:
     async def accept(self, links: list[Found]) -> None:
         self._loaded().accept(links)
 
-    async def lend(
-        self, borrower: int, at_most: int
-    ) -> tuple[list[Any], dict[str, tuple[int | None, bytes]]]:
+    async def lend(self, borrower: int, at_most: int) -> tuple[list[Any], dict[str, tuple[int | None, bytes]]]:
         loan = self._loaded().lend(borrower, at_most)
         return [(e.url, e.depth, e.hops, e.tries, e.loan) for e in loan.entries], loan.robots
 
@@ -219,9 +217,7 @@ class _Fleet:
         """Start worker `index` again from the journals, once nobody holds a URL of its any more."""
         self._replaced += 1
         if self._replaced > _MAX_REPLACEMENTS:
-            raise UserError(
-                f"crawl workers died {self._replaced} times: see Ray's logs for the cause, then run again"
-            )
+            raise UserError(f"crawl workers died {self._replaced} times: see Ray's logs for the cause, then run again")
         alive = [actor for other, actor in enumerate(self._actors) if other != index]
         for actor in alive:
             with suppress(self._ray.exceptions.RayActorError):  # dead too: its turn comes
@@ -293,9 +289,7 @@ def crawl_distributed(
     if workers < 1:
         raise ConfigError(f"workers: got {workers}, expected at least 1")
     if not ray.is_initialized():
-        raise PrerequisiteError(
-            "no Ray in this process: start one first, as `with Lab.local(workers=2):` does"
-        )
+        raise PrerequisiteError("no Ray in this process: start one first, as `with Lab.local(workers=2):` does")
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if workers > cpus:
         raise ConfigError(f"workers: got {workers}, expected at most the {cpus} CPUs that Ray has")
@@ -314,6 +308,4 @@ def crawl_distributed(
         finally:
             fleet.kill()
         seconds = time.perf_counter() - start_s
-        return write_report(
-            out_dir, read_journals(journals, archive), stats, seconds=seconds, workers=workers
-        )
+        return write_report(out_dir, read_journals(journals, archive), stats, seconds=seconds, workers=workers)

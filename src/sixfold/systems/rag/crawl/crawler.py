@@ -32,9 +32,7 @@ _FIXED = (
 
 
 @contextlib.contextmanager
-def opened_crawl(
-    seeds: Sequence[str], out_dir: Path, limits: CrawlLimits
-) -> Iterator[tuple[list[str], CrawlLimits]]:
+def opened_crawl(seeds: Sequence[str], out_dir: Path, limits: CrawlLimits) -> Iterator[tuple[list[str], CrawlLimits]]:
     """Lock `out_dir` for one crawl and check that what lies there is the same crawl; gives seeds and limits.
 
     ConfigError when another process crawls into it, or when seeds or bounds differ from the crawl it holds.
@@ -53,9 +51,7 @@ def opened_crawl(
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(
-                f"{out_dir}: another process crawls into it; wait for it or choose another"
-            ) from None
+            raise ConfigError(f"{out_dir}: another process crawls into it; wait for it or choose another") from None
         manifest = folder / "crawl.json"
         if manifest.exists():
             held = read_json(manifest)

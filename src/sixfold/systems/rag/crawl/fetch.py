@@ -133,14 +133,10 @@ class Fetcher:
         body, truncated, failure = await self._body(response, decoded)
         if failure is not None:
             return failure
-        headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers
-        )
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers)
         return Fetched(status, response.reason or "", headers, kind, body, decoded, truncated)
 
-    async def _body(
-        self, response: aiohttp.ClientResponse, decoded: bool
-    ) -> tuple[bytes, str | None, Failure | None]:
+    async def _body(self, response: aiohttp.ClientResponse, decoded: bool) -> tuple[bytes, str | None, Failure | None]:
         limit = self._limits.max_body_bytes
         chunks: list[bytes] = []
         size = wire = 0
@@ -170,9 +166,7 @@ class Fetcher:
         return b"".join(chunks), None, None
 
 
-async def fetch_robots(
-    fetcher: Fetcher, url: str, limits: CrawlLimits, scope: Scope
-) -> tuple[RobotsPolicy, int]:
+async def fetch_robots(fetcher: Fetcher, url: str, limits: CrawlLimits, scope: Scope) -> tuple[RobotsPolicy, int]:
     """What the host allows whose robots.txt is at `url`, and the number of requests that took.
 
     Follows up to five redirects (RFC 9309, section 2.3.1.2); more, or one out of scope, count as no rules.

@@ -172,9 +172,7 @@ class Frontier:
         """Lease at most `at_most` URLs, and half of what waits, to another worker; longest queues first."""
         at_most = min(at_most, self.queued // 2)
         loans: list[Lease] = []
-        free = [
-            (len(h.queue), name) for name, h in self._hosts.items() if h.queue and h.known and h.delay_s == 0
-        ]
+        free = [(len(h.queue), name) for name, h in self._hosts.items() if h.queue and h.known and h.delay_s == 0]
         for _, name in heapq.nlargest(8, free):
             host = self._hosts[name]
             while len(loans) < at_most and host.queue:
@@ -245,9 +243,7 @@ class Frontier:
     def borrowed_in_flight(self, lender: int) -> int:
         """Leases of URLs borrowed from `lender` that are being fetched now."""
         return sum(
-            1
-            for x in self._leases.values()
-            if x.entry and x.entry.loan is not None and x.entry.loan[0] == lender
+            1 for x in self._leases.values() if x.entry and x.entry.loan is not None and x.entry.loan[0] == lender
         )
 
     def _limit(self, host: _Host) -> int:

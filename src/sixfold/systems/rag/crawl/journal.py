@@ -112,10 +112,7 @@ class Journal:
 
 
 def _line(event: list[Any]) -> bytes:
-    return (
-        json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-        + b"\n"
-    )
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_journals(folder: Path, archive: Path | None = None) -> JournalState:

@@ -103,9 +103,7 @@ class Scope:
                 continue
             match = _RULE.fullmatch(rule)
             if match is None:
-                raise ConfigError(
-                    f"scope {rule!r}: expected a host name, a network or '*', and perhaps ':PORT'"
-                )
+                raise ConfigError(f"scope {rule!r}: expected a host name, a network or '*', and perhaps ':PORT'")
             name, port = match[1], int(match[2]) if match[2] else None
             try:
                 self._networks.append((ipaddress.ip_network(name.strip("[]"), strict=False), port))

@@ -81,10 +81,7 @@ def write_report(
     errors = [(url, kind, detail) for url, (kind, detail) in state.failed.items() if url not in state.done]
     errors += [(url, "redirect-loop", state.redirects[url]) for url in looping]
     errors += [(url, "body-cut", done.truncated) for url, done in state.done.items() if done.truncated]
-    lines = [
-        json.dumps({"url": u, "kind": k, "detail": d}, ensure_ascii=False) + "\n"
-        for u, k, d in sorted(errors)
-    ]
+    lines = [json.dumps({"url": u, "kind": k, "detail": d}, ensure_ascii=False) + "\n" for u, k, d in sorted(errors)]
     replace_bytes(out_dir / "crawl" / "errors.jsonl", "".join(lines).encode())
     report = CrawlReport(
         pages=len(state.done),

@@ -31,9 +31,7 @@ class SeenSet:
     A false positive is a page that is never fetched, so the rate is chosen for less than one in a crawl.
     """
 
-    def __init__(
-        self, capacity: int, false_positive_rate: float = 1e-7, *, bloom: Bloom | None = None
-    ) -> None:
+    def __init__(self, capacity: int, false_positive_rate: float = 1e-7, *, bloom: Bloom | None = None) -> None:
         if capacity < 1 or not 0 < false_positive_rate < 1:
             raise ConfigError(
                 f"got capacity {capacity} and false-positive rate {false_positive_rate}, "

@@ -34,9 +34,7 @@ class WarcPosition:
     digest: str  # "sha1:" and the base32 SHA-1 of the payload
 
 
-def http_head(
-    status: int, reason: str, headers: Iterable[tuple[str, str]], body_bytes: int, decoded: bool
-) -> bytes:
+def http_head(status: int, reason: str, headers: Iterable[tuple[str, str]], body_bytes: int, decoded: bool) -> bytes:
     """The HTTP head as it is archived: `Content-Length` fits the body that follows it.
 
     What described the transfer and no longer holds (chunks, compression) is kept with `X-Archive-Orig-`.
@@ -86,9 +84,7 @@ def cut_torn_tail(path: Path, known_good: int = 0) -> int:
 def write_failure(error: OSError, path: Path) -> UserError:
     """The one clear line for a write that failed."""
     if error.errno in _FULL:
-        return UserError(
-            f"{path}: no space left on the disk; free some and run again: the crawl goes on where it is"
-        )
+        return UserError(f"{path}: no space left on the disk; free some and run again: the crawl goes on where it is")
     return UserError(f"{path}: cannot write it: {error.strerror}")
 
 

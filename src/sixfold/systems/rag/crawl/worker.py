@@ -306,9 +306,7 @@ class CrawlWorker:
             elif policy.reachable:
                 result = Failure("robots-disallowed")
             else:
-                result = Failure(
-                    "robots-unreachable", "" if policy.status is None else f"http {policy.status}"
-                )
+                result = Failure("robots-unreachable", "" if policy.status is None else f"http {policy.status}")
         finally:
             self._fetching_pages -= 1
         with span(Part.COMPUTE):
