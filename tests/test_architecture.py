@@ -62,9 +62,7 @@ def test_imports_go_one_way_and_systems_never_import_each_other() -> None:
 
 def test_every_package_has_its_layer() -> None:
     found = {
-        layer((path.name,))
-        for path in SOURCE.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
+        layer((path.name,)) for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert found == MAY_IMPORT.keys()
 
@@ -73,7 +71,5 @@ def test_every_package_has_its_layer() -> None:
 def test_importing_loads_no_engine_no_model_library_and_no_network(module: str, tmp_path: Path) -> None:
     heavy = ("ray", "torch", "faiss", "matplotlib", "tokenizers", "aiohttp")
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == "[]"

@@ -63,9 +63,7 @@ def test_a_torn_last_line_is_left_out_and_then_written_over(
     last = (json_text({"event": "é" * 3, "n": [1, 2]}) + "\n").encode()
     kept = data.draw(st.integers(0, len(last) - 1))
     path.write_bytes(whole + last[:kept])  # the writer was killed here
-    complete = (
-        [{"event": "é" * 3, "n": [1, 2]}] if kept == len(last) - 1 else []
-    )  # only its newline is missing
+    complete = [{"event": "é" * 3, "n": [1, 2]}] if kept == len(last) - 1 else []  # only its newline is missing
     assert list(read_json_lines(path)) == records + complete
     append_json_line(path, {"after": 1})
     assert list(read_json_lines(path)) == [*records, *complete, {"after": 1}]

@@ -23,9 +23,7 @@ GOOD: dict[str, Any] = {
     "mode": [{"mode": "batch", "role": "all of it"}],
     "metric": "throughput",
     "metric_reason": "it is a batch",
-    "constraints": [
-        {"metric": name, "detail": "held"} for name in ("latency", "cost", "reliability", "quality")
-    ],
+    "constraints": [{"metric": name, "detail": "held"} for name in ("latency", "cost", "reliability", "quality")],
     "taxes": [{"tax": "communication", "where": "the shuffle"}, {"tax": "failure", "where": "retries"}],
     "slots": {slot.value: SLOT for slot in Slot},
     "workload": {"items": {"value": 1e9, "unit": "items", "source": "assumption: round"}},

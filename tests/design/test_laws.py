@@ -48,9 +48,7 @@ def test_superlinear_speedup_shows_as_a_negative_serial_fraction() -> None:
 
 
 @given(t1=seconds, p=workers, tp=seconds, price=st.floats(1e-3, 1e3))
-def test_cost_ratio_is_one_over_efficiency_at_equal_prices(
-    t1: float, p: int, tp: float, price: float
-) -> None:
+def test_cost_ratio_is_one_over_efficiency_at_equal_prices(t1: float, p: int, tp: float, price: float) -> None:
     measured = cost_usd(p, tp, price) / cost_usd(1, t1, price)
     assert measured == pytest.approx(float(cost_ratio(efficiency(t1, p, tp))), rel=1e-9)
     assert efficiency(t1, p, tp) * p == pytest.approx(float(speedup(t1, tp)))

@@ -122,18 +122,14 @@ def test_another_process_joins_only_with_the_token(ray_lab: Lab, token: str) -> 
 @pytest.mark.ray
 def test_no_process_outlives_an_interrupt_or_a_kill() -> None:
     drivers = [
-        subprocess.Popen(
-            [sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     families, directories = [], []
     for driver in drivers:
         assert driver.stdout is not None
         pid, directory = driver.stdout.readline().split(maxsplit=1)
-        families.append(
-            [(child, child.name()) for child in psutil.Process(driver.pid).children(recursive=True)]
-        )
+        families.append([(child, child.name()) for child in psutil.Process(driver.pid).children(recursive=True)])
         directories.append(Path(directory.strip()))
         assert int(pid) in {child.pid for child, _ in families[-1]}
     drivers[0].send_signal(signal.SIGINT)

@@ -121,9 +121,7 @@ def _broken(change: dict[str, Any], drop: str | None = None) -> str:
         (_broken({"python_efficiency": {}}), None, "python_efficiency needs p = 1 and p = 4"),
     ],
 )
-def test_a_broken_file_is_refused_by_field(
-    tmp_path: Path, text: str, field: str | None, message: str
-) -> None:
+def test_a_broken_file_is_refused_by_field(tmp_path: Path, text: str, field: str | None, message: str) -> None:
     path = tmp_path / "profile.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as caught:

@@ -11,9 +11,7 @@ from sixfold.parts.fusion import FUSIONS, Run, minmax, rrf, standard
 
 
 def as_run(scores: dict[str, int]) -> Run:
-    return sorted(
-        ((name, float(score)) for name, score in scores.items()), key=lambda item: (-item[1], item[0])
-    )
+    return sorted(((name, float(score)) for name, score in scores.items()), key=lambda item: (-item[1], item[0]))
 
 
 run_st = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 50), max_size=8).map(as_run)

@@ -82,9 +82,7 @@ def test_trec(tmp_path: Path) -> None:
 
 def test_trec_with_attributes_and_a_root(tmp_path: Path) -> None:
     topic = '<?xml version="1.0"?>\n<all>\n<topic number="7" type="x"><query>spies</query></topic>\n</all>\n'
-    collection = load_collection(
-        write(tmp_path, TREC | {"topics": topic, "docs.trec": f"<x>{TREC['docs.trec']}</x>"})
-    )
+    collection = load_collection(write(tmp_path, TREC | {"topics": topic, "docs.trec": f"<x>{TREC['docs.trec']}</x>"}))
     assert collection.queries == {"7": "spies"}
     assert len(collection.documents) == 2
 
@@ -153,9 +151,7 @@ def test_cranfield_queries_are_numbered_in_order(tmp_path: Path) -> None:
         (SMART, {"X.QRY": "nothing of the kind\n"}, "unknown collection format"),
     ],
 )
-def test_what_is_wrong_is_named(
-    tmp_path: Path, base: dict[str, str], change: dict[str, str], message: str
-) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, base: dict[str, str], change: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_collection(write(tmp_path, base | change))
 

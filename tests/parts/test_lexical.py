@@ -28,9 +28,7 @@ def answer(index: LexicalIndex, query: str, k: int) -> tuple[list[int], list[flo
     return positions.tolist(), scores.tolist()
 
 
-@given(
-    texts_st, st.lists(st.sampled_from(WORDS), max_size=6), st.integers(1, 4), st.integers(0, 30), st.data()
-)
+@given(texts_st, st.lists(st.sampled_from(WORDS), max_size=6), st.integers(1, 4), st.integers(0, 30), st.data())
 def test_any_partition_answers_as_the_whole(
     texts: list[str], words: list[str], shards: int, k: int, data: st.DataObject
 ) -> None:
@@ -99,9 +97,7 @@ def test_saved_and_mapped_is_the_same_and_writes_the_same_bytes(texts: list[str]
         built.save(one)
         mapped = LexicalIndex.load(one)
         mapped.save(two)
-        assert {p.name: p.read_bytes() for p in one.iterdir()} == {
-            p.name: p.read_bytes() for p in two.iterdir()
-        }
+        assert {p.name: p.read_bytes() for p in one.iterdir()} == {p.name: p.read_bytes() for p in two.iterdir()}
         assert (mapped.documents, mapped.total_length) == (built.documents, built.total_length)
         assert mapped.scoring == built.scoring
         assert mapped.analyzer == built.analyzer

@@ -28,9 +28,7 @@ def make(workers: int, times_s: list[float], work: float = 1733) -> Row:
     st.lists(PARTS, min_size=4, max_size=4), st.lists(PARTS, min_size=4, max_size=4), st.integers(1, 64),
     st.floats(min_value=1, max_value=1e4),
 )  # fmt: skip
-def test_the_parts_of_the_loss_are_the_loss(
-    base: list[float], scaled: list[float], p: int, work: float
-) -> None:
+def test_the_parts_of_the_loss_are_the_loss(base: list[float], scaled: list[float], p: int, work: float) -> None:
     baseline, row = make(0, base), make(p, scaled, work)
     loss = lost_time(row, baseline)
     assert loss is not None
@@ -71,6 +69,5 @@ def test_terms_that_name_a_part_are_held_against_it(run: RunFolder) -> None:
     assert predicted_parts(prediction) == {Part.COMPUTE: 1.0, Part.COMMUNICATION: 1.5}
     index = next(rung for rung in Record.read(run).rungs if rung.name == "index")
     assert against_prediction(index) == (
-        "Predicted 3.42 s, measured 3.93 s (+14.7 %); "
-        "the term furthest off is idle: 0 s predicted, 245 ms measured."
+        "Predicted 3.42 s, measured 3.93 s (+14.7 %); the term furthest off is idle: 0 s predicted, 245 ms measured."
     )

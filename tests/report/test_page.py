@@ -17,9 +17,7 @@ from sixfold.study.milestone import Check, Comparator, Verdict
 from sixfold.study.row import BASELINE, Panel, Row
 from sixfold.study.run_folder import RunFolder
 
-HOSTILE = (
-    """<script>alert(1)</script>"'&{{ 7*7 }}</svg>]]><img src=x onerror=a()>$x^2$ \\frac 模型 \ud800 \x0b"""
-)
+HOSTILE = """<script>alert(1)</script>"'&{{ 7*7 }}</svg>]]><img src=x onerror=a()>$x^2$ \\frac 模型 \ud800 \x0b"""
 
 
 class Page(HTMLParser):
@@ -107,9 +105,7 @@ def test_the_same_files_give_the_same_page(run: RunFolder) -> None:
     ]  # fmt: skip
 
 
-def test_hostile_strings_stay_text(
-    tmp_path: Path, manifest_of: Callable[..., Any], row_of: Callable[..., Row]
-) -> None:
+def test_hostile_strings_stay_text(tmp_path: Path, manifest_of: Callable[..., Any], row_of: Callable[..., Row]) -> None:
     folder = RunFolder(tmp_path)
 
     plain = HOSTILE.replace("\ud800", "")  # Parquet and files refuse what is no text; JSON lets it through
@@ -158,9 +154,7 @@ def test_an_unfinished_run_says_so_and_keeps_its_rows(
     if status in ("interrupted", "failed"):
         run.emit(status, error="OSError: [Errno 28] No space left on device")
     text = Page(render_report(run)).text
-    assert {"interrupted": "was interrupted", "failed": "failed before"}.get(
-        status, "has not finished"
-    ) in text
+    assert {"interrupted": "was interrupted", "failed": "failed before"}.get(status, "has not finished") in text
     assert ("No space left" in text) == (status in ("interrupted", "failed"))
     assert "2 measured rows are kept" in text
     assert "No headline" in text
@@ -217,14 +211,9 @@ def test_a_ladder_of_alternatives_has_one_baseline_and_no_total(
     stages = [{"name": name, "axis": "training"} for name in ("private", "secure")]
     folder.write_manifest(manifest_of(composition="alternative", stages=stages, status="finished"))
     rows = [row_of("index", BASELINE, stage="baseline")]
-    rows += [
-        row_of("index", 1, stage=name, quality=quality)
-        for name, quality in (("private", 0.995), ("secure", 0.9))
-    ]
+    rows += [row_of("index", 1, stage=name, quality=quality) for name, quality in (("private", 0.995), ("secure", 0.9))]
     Panel(rows).save(folder.panel_path)
-    folder.write_verdicts(
-        [Verdict("private", "loss of quality", Comparator.AT_MOST, 0.01, 0.004, 0.005, "", True)]
-    )
+    folder.write_verdicts([Verdict("private", "loss of quality", Comparator.AT_MOST, 0.01, 0.004, 0.005, "", True)])
     text = Page(render_report(folder)).text
     assert "whole pipeline" not in text
     assert "outside the quality gate: 0.9 < 0.99" in text

@@ -65,8 +65,6 @@ def test_a_time_reads_back_to_three_digits(value_s: float) -> None:
     assert float(size) * factor == pytest.approx(value_s, rel=6e-3)
 
 
-@given(
-    st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["", "s", "bytes", "USD", "Hz", "pages"])
-)
+@given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["", "s", "bytes", "USD", "Hz", "pages"]))
 def test_no_number_is_too_odd_to_write(value: float, unit: str) -> None:
     assert re.fullmatch(r"\S.*", quantity(value, unit))

@@ -39,16 +39,12 @@ def kinds(run: RunFolder) -> list[tuple]:
     """The events that matter for the order, as (kind, stage, workers)."""
     wanted = {"prediction", "forecast", "run", "row", "milestone", "stopped", "lab"}
     return [
-        (event["event"], event.get("stage"), event.get("workers"))
-        for event in run.events()
-        if event["event"] in wanted
+        (event["event"], event.get("stage"), event.get("workers")) for event in run.events() if event["event"] in wanted
     ]
 
 
 def finish(path: Path, **options: object) -> StudyResult:
-    return run_study(
-        kitchen(path, cook_run=cook_in_turn), Options(**options), make_profile(), runs=path / "runs"
-    )
+    return run_study(kitchen(path, cook_run=cook_in_turn), Options(**options), make_profile(), runs=path / "runs")
 
 
 # --- a system whose stages add constraints
@@ -104,9 +100,7 @@ def test_noise_that_ruins_the_quality_fails_the_milestone_and_is_no_headline(tmp
 
 @pytest.mark.ray
 def test_a_pipeline_scales_on_ray_and_ends_in_a_constraint(tmp_path: Path, ray_lab: object) -> None:
-    result = run_study(
-        kitchen(tmp_path, dish_s=0.1, target_e=0.5), QUICK, make_profile(), runs=tmp_path / "runs"
-    )
+    result = run_study(kitchen(tmp_path, dish_s=0.1, target_e=0.5), QUICK, make_profile(), runs=tmp_path / "runs")
     assert result.passed, result.verdicts
     run = result.folder
     assert kinds(run) == [
@@ -138,9 +132,7 @@ def test_a_pipeline_scales_on_ray_and_ends_in_a_constraint(tmp_path: Path, ray_l
     headline = result.headline
     assert headline.row is not None
     assert (headline.row.stage, headline.row.workers) == ("total", 2)
-    assert headline.row.cost_ratio(headline.baseline) == pytest.approx(
-        1 / headline.row.efficiency(headline.baseline)
-    )
+    assert headline.row.cost_ratio(headline.baseline) == pytest.approx(1 / headline.row.efficiency(headline.baseline))
 
 
 def test_the_run_folder_holds_the_whole_run(tmp_path: Path) -> None:
@@ -180,9 +172,7 @@ def test_a_study_stops_at_the_first_unmet_milestone(tmp_path: Path) -> None:
 
 def test_keep_going_shows_the_rest_and_still_does_not_pass(tmp_path: Path) -> None:
     system = kitchen(tmp_path, cook_run=cook_in_turn, target_e=1000.0)
-    result = run_study(
-        system, Options(length=Length.QUICK, keep_going=True), make_profile(), runs=tmp_path / "runs"
-    )
+    result = run_study(system, Options(length=Length.QUICK, keep_going=True), make_profile(), runs=tmp_path / "runs")
     assert [verdict.passed for verdict in result.verdicts] == [False, True]
     assert not result.passed
 

@@ -13,9 +13,7 @@ from sixfold.study import BASELINE, Gate, Row, pick_headline
 qualities = st.floats(0, 1) | st.just(math.nan)
 some_rows = st.lists(
     st.builds(
-        lambda workers, wall_s, quality, work: make_row(
-            workers=workers, wall_s=wall_s, quality=quality, work=work
-        ),
+        lambda workers, wall_s, quality, work: make_row(workers=workers, wall_s=wall_s, quality=quality, work=work),
         st.integers(0, 8),
         st.floats(0.05, 20),
         qualities,
@@ -45,9 +43,7 @@ def test_the_headline_is_the_fastest_row_inside_both_gates(
     else:
         assert headline.row.quality >= base_quality - tolerance
         assert headline.row.efficiency(baseline) >= 0.70
-        assert all(
-            row.throughput <= headline.row.throughput for row in inside if row.efficiency(baseline) >= 0.70
-        )
+        assert all(row.throughput <= headline.row.throughput for row in inside if row.efficiency(baseline) >= 0.70)
 
 
 @pytest.mark.parametrize(

@@ -183,9 +183,7 @@ def test_tasks_and_actors_of_a_real_ray_are_metered_from_inside(ray_lab: object)
             self.meter = Meter(Axis.CLUSTER).__enter__()
 
         def step(self) -> None:
-            with span(
-                Part.COMPUTE
-            ):  # the meter in force is another thread's: an actor keeps and names its own
+            with span(Part.COMPUTE):  # the meter in force is another thread's: an actor keeps and names its own
                 pass
             with self.meter.span(Part.COMPUTE):
                 time.sleep(0.03)
@@ -206,9 +204,7 @@ def test_tasks_and_actors_of_a_real_ray_are_metered_from_inside(ray_lab: object)
     assert parts.axis_bytes == {"training": 100, "data": 100}
     assert 0.05 <= parts.communication_s <= wall_s
     assert 0.02 <= parts.rework_s <= wall_s
-    assert parts.compute_s + parts.communication_s + parts.idle_s + parts.rework_s == pytest.approx(
-        wall_s, rel=0.01
-    )
+    assert parts.compute_s + parts.communication_s + parts.idle_s + parts.rework_s == pytest.approx(wall_s, rel=0.01)
     kept = ray.get(keeper.reading.remote())
     assert kept.part_s(Part.COMPUTE) >= 0.03
     assert kept.part_s(Part.IDLE) > 0

@@ -36,9 +36,7 @@ def test_a_verdict_survives_json_and_the_json_is_strict(verdict: Verdict) -> Non
     assert repr(back) == repr(verdict)  # repr, because NaN is not equal to itself
 
 
-@pytest.mark.parametrize(
-    "record", [{}, {"stage": "s"}, {"target": 1, "predicted": 1, "value": 1, "comparator": "~"}]
-)
+@pytest.mark.parametrize("record", [{}, {"stage": "s"}, {"target": 1, "predicted": 1, "value": 1, "comparator": "~"}])
 def test_a_record_that_is_no_verdict_is_refused(record: dict) -> None:
     with pytest.raises(InputError, match="not the record of a milestone"):
         Verdict.from_json(record)
@@ -68,9 +66,7 @@ options = st.builds(
     stage=st.none() | st.text(),
     keep_going=st.booleans(),
     address=st.none() | st.text(),
-    settings=st.dictionaries(
-        st.text(), st.integers() | st.text() | st.lists(st.integers(), max_size=2), max_size=3
-    ),
+    settings=st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.integers(), max_size=2), max_size=3),
 )
 
 
@@ -112,9 +108,7 @@ def test_importing_the_study_starts_no_engine_and_loads_no_network_library(tmp_p
         "import sys, sixfold.study.runner, sixfold.study as s; [getattr(s, n) for n in s.__all__];"
         "print([m for m in ('ray', 'torch', 'faiss', 'aiohttp') if m in sys.modules]);"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert found.stdout.strip() == "[]"
 
 
@@ -126,9 +120,7 @@ def test_a_worker_that_wants_a_span_loads_the_meter_only(tmp_path: Path) -> None
         "import sys; from sixfold.study import span, metered;"
         "print([m for m in ('pyarrow', 'pydantic', 'sixfold.study.runner') if m in sys.modules])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert found.stdout.strip() == "[]"
 
 

@@ -46,9 +46,7 @@ def rows(draw: st.DrawFn, config: str = "c") -> Row:
 
 
 @given(st.lists(rows(), max_size=6))
-def test_a_panel_comes_back_from_its_file_as_it_went_in(
-    tmp_path_factory: pytest.TempPathFactory, some: list
-) -> None:
+def test_a_panel_comes_back_from_its_file_as_it_went_in(tmp_path_factory: pytest.TempPathFactory, some: list) -> None:
     path = tmp_path_factory.mktemp("panel") / "panel.parquet"
     Panel(some).save(path)
     assert list(Panel.load(path)) == some

@@ -186,9 +186,7 @@ def kitchen(
                 ),
                 predict("cook"),
                 cook_run,
-                checks=lambda outcome: [
-                    Check("dishes", outcome.last.quality == 1.0, "same as the baseline's")
-                ],
+                checks=lambda outcome: [Check("dishes", outcome.last.quality == 1.0, "same as the baseline's")],
             ),
             Stage(
                 "inspect",

@@ -123,8 +123,8 @@ def test_input_that_cannot_be_one_is_refused_in_one_line(making, tmp_path, name,
 def test_a_corpus_without_a_single_page_makes_an_empty_index(making, tmp_path):
     path = tmp_path / "no.warc.gz"
     path.write_bytes(making.record(BAD, b""))
-    summary = making.built([str(path)], tmp_path / "index")
-    assert (summary["records"], summary["documents"], summary["dropped"]) == (1, 0, {"read: empty": 1})
+    summary = summary_of([path], tmp_path / "index")
+    assert (summary.records, summary.documents, summary.dropped) == (1, 0, {"read: empty": 1})
     asked = making.sixfold("rag", "ask", "anything", "--index", str(tmp_path / "index"))
     assert asked.returncode == 0
     assert "no passage" in asked.stdout

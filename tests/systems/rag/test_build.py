@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sixfold.axes import Axis
-from sixfold.errors import ConfigError
+from sixfold.errors import CapacityError, ConfigError
 from sixfold.parts.vectors import recall
 from sixfold.systems.rag.build import build
 from sixfold.systems.rag.build_embed import embedder
@@ -129,10 +129,8 @@ def test_small_shards_answer_like_one(corpus, whole, tmp_path):
 
 def test_a_document_that_no_shard_can_hold_is_named(making, tmp_path):
     inputs = [making.write_warc(tmp_path / "one.warc.gz", [(making.url("class"), making.page("class"))])]
-    done = making.sixfold(*making.build_arguments(inputs, tmp_path / "index"), "--capacity", "2kB")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "a shard may hold 2000" in done.stderr
+    with pytest.raises(CapacityError, match="a shard may hold 2000"):
+        serially(inputs, tmp_path / "index", capacity_bytes=2_000)
     assert not (tmp_path / "index" / "manifest.json").exists()
 
 

@@ -46,9 +46,7 @@ def hashed(texts: list[str]) -> np.ndarray:
 def test_every_leg_and_measure_has_a_row() -> None:
     rows = evaluate_collection(COLLECTION, hashed)
     assert [(row.leg, row.metric) for row in rows] == [
-        (leg, metric)
-        for leg in ("lexical", "vector", "fused")
-        for metric in ("nDCG@10", "R@100", "RR@10", "AP@100")
+        (leg, metric) for leg in ("lexical", "vector", "fused") for metric in ("nDCG@10", "R@100", "RR@10", "AP@100")
     ]
     assert all(row.n == 3 and 0 <= row.low <= row.value <= row.high <= 1 for row in rows)
     lexical = {row.metric: row.value for row in rows if row.leg == "lexical"}
@@ -61,9 +59,7 @@ def test_fused_holds_what_the_legs_hold() -> None:
     assert legs["lexical"]["q3"] == []
     for query in COLLECTION.queries:
         fused = [name for name, _ in legs["fused"][query]]
-        assert sorted(fused) == sorted(
-            {name for leg in ("lexical", "vector") for name, _ in legs[leg][query]}
-        )
+        assert sorted(fused) == sorted({name for leg in ("lexical", "vector") for name, _ in legs[leg][query]})
     assert legs["fused"]["q2"][0][0] == "3"
 
 

@@ -20,9 +20,7 @@ def outcomes(draw: st.DrawFn) -> list[tuple[int, Document | Dropped]]:
         url = f"http://x/{position}"
         if draw(st.booleans()):
             signature = draw(st.binary(max_size=16))
-            items.append(
-                (position, Document(document_id(url), url, draw(text), draw(text), "en", source, signature))
-            )
+            items.append((position, Document(document_id(url), url, draw(text), draw(text), "en", source, signature)))
         else:
             items.append((position, Dropped(url, "language", "score", draw(text), source)))
     return items

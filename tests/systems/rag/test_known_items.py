@@ -72,11 +72,7 @@ def test_pages_as_pydoc_serves_them(module: object, query: str) -> None:
     assert len(stripped) > 0.9 * (len(text) - len(sentence))
 
 
-@given(
-    st.lists(
-        st.sampled_from(["Reads", "the", "page.", "a(b)", "\n", "  ", "Then", "writes", "it."]), max_size=60
-    )
-)
+@given(st.lists(st.sampled_from(["Reads", "the", "page.", "a(b)", "\n", "  ", "Then", "writes", "it."]), max_size=60))
 def test_what_is_found_can_be_cut_out(words: list[str]) -> None:
     text = " ".join(words).replace(" \n ", "\n")
     sentence = leading_sentence(text)
@@ -89,10 +85,7 @@ def test_what_is_found_can_be_cut_out(words: list[str]) -> None:
 
 def test_cutting_spares_the_rest() -> None:
     text = "Before.\nReads the\n  whole page.\nAfter: Reads the whole page. End. Rereads the whole page.x\n"
-    assert (
-        strip_known_items(text, ["Reads the whole page."])
-        == "Before.\nAfter: End. Rereads the whole page.x\n"
-    )
+    assert strip_known_items(text, ["Reads the whole page."]) == "Before.\nAfter: End. Rereads the whole page.x\n"
     assert strip_known_items(text, []) == text
     assert strip_known_items("a+b (c) is.", ["a+b (c) is."]) == ""
 
@@ -113,9 +106,7 @@ def test_ambiguous_sentences_are_not_asked() -> None:
     assert known_item_qrels(items)["Only this page says so."] == {"http://a/3": 1}
     assert known_items(reversed(pages), seed=0, n=10) == items  # whatever order the pages come in
     cut = {p.url: sentence for p in pages if (sentence := leading_sentence(p.text))}
-    stripped = [
-        replace(p, text=strip_known_items(p.text, [cut[p.url]] if p.url in cut else [])) for p in pages
-    ]
+    stripped = [replace(p, text=strip_known_items(p.text, [cut[p.url]] if p.url in cut else [])) for p in pages]
     assert known_items(stripped, seed=0, n=10, summaries=cut) == items  # as a build leaves them behind
     assert known_items(stripped[:1], seed=0, n=10, summaries=cut)[0].url == "http://a/1"
     assert len(known_items(pages, seed=0, n=1)) == 1

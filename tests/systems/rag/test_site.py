@@ -71,7 +71,7 @@ def test_each_fault_does_what_its_name_says(folder):
         assert fetch(faults["redirect-loop"][0])[1]["Location"] == "/odd/loop-b"
         begin = time.monotonic()
         fetch(faults["slow"][0])
-        assert time.monotonic() - begin >= 0.15
+        assert time.monotonic() - begin >= 0.04
         status, headers, body = fetch(faults["wrong-charset"][0])
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         with pytest.raises(UnicodeDecodeError):
@@ -86,9 +86,7 @@ def test_each_fault_does_what_its_name_says(folder):
         assert 0 < len(near) - len(original) < len(original) / 2 + 200
         assert b"Disallow: /private/" in fetch(faults["robots"][0])[2]
         assert b"Crawl-delay: 0.2" in fetch(faults["crawl-delay"][0])[2]
-        assert (
-            b"/private/trap/8" in fetch(faults["disallowed"][0].split("/private")[0] + "/private/trap/7")[2]
-        )
+        assert b"/private/trap/8" in fetch(faults["disallowed"][0].split("/private")[0] + "/private/trap/7")[2]
 
 
 def test_rendering_is_cached_and_the_same_every_time(folder, tmp_path):
@@ -163,9 +161,7 @@ def test_bad_requests_and_unknown_hosts(folder):
                 connection.sendall(request)
                 assert connection.recv(100).startswith(b"HTTP/1.1 400")
         with socket.create_connection((HUB_ADDRESS, site.port), timeout=5) as connection:
-            connection.sendall(
-                b"GET / HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\n"
-            )  # pipelined, then cut in two
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\n")  # pipelined, then cut in two
             connection.sendall(b"GET / HT")
             connection.sendall(b"TP/1.1\r\n\r\n")
             received = b""

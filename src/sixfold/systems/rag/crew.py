@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +15,8 @@ __all__ = ["Crew", "RayCrew", "SerialCrew"]
 
 A = TypeVar("A")
 R = TypeVar("R")
+
+_PLENTY = 4  # items a worker still to come: below it, which worker is free decides who takes the next
 
 
 class Crew(Protocol):
@@ -81,26 +84,32 @@ class RayCrew:
     def map(self, task: Callable[[A], R], items: Sequence[A]) -> Iterator[tuple[int, R]]:
         import ray
 
-        waiting = iter(range(len(items)))
+        waiting = deque(range(len(items)))
         shared = ray.put(task)  # once, however many items: a task may carry the list of all parts
         running: dict[Any, tuple[int, Any]] = {}
 
         def hand_out(worker: Any) -> None:
-            if (index := next(waiting, None)) is not None:
+            if waiting:
+                index = waiting.popleft()
                 running[worker.run.remote(shared, self._axis, items[index])] = (index, worker)
 
         for worker in self._actors:
             hand_out(worker)
+        # As long as there is plenty, each worker has its next item at hand and need not wait for us.
+        if len(waiting) > _PLENTY * self.workers:
+            for worker in self._actors:
+                hand_out(worker)
         while running:
             done, _ = ray.wait(list(running), num_returns=1)
             index, worker = running.pop(done[0])
-            hand_out(worker)  # before looking at the result: the worker need not wait for us
+            if len(waiting) > _PLENTY * self.workers or all(worker is not busy for _, busy in running.values()):
+                hand_out(worker)
             try:
                 result, reading = ray.get(done[0])
             except ray.exceptions.RayTaskError as error:
-                if running:
-                    ray.wait(list(running), num_returns=len(running))  # nobody may still write when the caller mends
-                # Ray's text carries the worker's traceback; these are for the caller to read.
+                if running:  # nobody may still write when the caller mends what is wrong
+                    ray.wait(list(running), num_returns=len(running))
+                # Ray's text carries the worker's traceback; an error of ours is for the caller to read.
                 if isinstance(error.cause, SixfoldError | OSError):
                     raise error.cause from None
                 raise

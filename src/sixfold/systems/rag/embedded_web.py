@@ -15,7 +15,7 @@ from sixfold.systems.rag.site import SiteServer, render_site, serve
 __all__ = ["cache_folder", "hub_and_limits", "serve_site", "server_cpu_s", "start_site", "stop_site"]
 
 # The site's own faults stay: broken pages are not retried, and nothing waits longer than its slowest page.
-_LIMITS = CrawlLimits(capacity=200_000, retries=0, max_delay_s=0.02, timeout_s=10.0)
+_LIMITS = CrawlLimits(capacity=200_000, retries=0, max_delay_s=0.002, timeout_s=10.0)
 
 _running: dict[Path, SiteServer] = {}  # by the study's work folder: a server belongs to one study
 

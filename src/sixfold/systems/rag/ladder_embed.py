@@ -29,7 +29,7 @@ from sixfold.systems.rag.ladder_index import baseline_passages
 
 __all__ = ["checks", "predict", "run", "vectors_path"]
 
-BATCH_PASSAGES = 64  # a unit of work: large enough to fill tiles, small enough to balance
+BATCH_PASSAGES = 128  # a unit of work: large enough to fill tiles, small enough to balance
 SAMPLE = 48  # passages that are also encoded in single precision, to measure what bf16 costs
 
 Vectors = npt.NDArray[np.float32]

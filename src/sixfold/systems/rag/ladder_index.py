@@ -50,6 +50,7 @@ __all__ = [
     "predicted_ratio",
     "queries",
     "run",
+    "spare_queries",
 ]
 
 STAGE = "index"
@@ -158,7 +159,13 @@ def checks(outcome: Outcome) -> Iterable[Check]:
 
 def queries(context: Context) -> list[KnownItem]:
     """The known items of the corpus: each page's first sentence, which was cut out before indexing."""
-    return _queries(context.work, context.seed, context.settings["queries"])
+    return _known_items(context.work, context.seed)[: context.settings["queries"]]
+
+
+def spare_queries(context: Context) -> list[KnownItem]:
+    """Other known items, for tuning: none of them is ever scored."""
+    n = context.settings["queries"]
+    return _known_items(context.work, context.seed)[n : 5 * n]
 
 
 def baseline_passages(context: Context) -> Sequence[IndexedChunk]:
@@ -212,14 +219,14 @@ def _parts(context: Context) -> range:
 
 
 @lru_cache(maxsize=4)
-def _queries(work: Path, seed: int, n: int) -> list[KnownItem]:
+def _known_items(work: Path, seed: int) -> list[KnownItem]:
     folder = BuildFolder(work / "crawl-clean-dedup" / f"p{BASELINE}-0" / "build")
     parts = range(len(folder.read_plan()[2]))
     summaries: dict[str, str] = {}
     for part in parts:
         summaries |= read_json(folder.known_items(part))
     documents = [document for part in parts for document in kept_documents(folder, part)]
-    return known_items(documents, seed, n, summaries)
+    return known_items(documents, seed, len(documents), summaries)
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ from sixfold.systems.rag.site_render import module_names, package_versions, rend
 __all__ = ["HUB_ADDRESS", "render_site"]
 
 HUB_ADDRESS = "127.0.0.2"
-_FORMAT = 6  # of the stored site: raise it when what is rendered changes
+_FORMAT = 7  # of the stored site: raise it when what is rendered changes
 
 
 def render_site(

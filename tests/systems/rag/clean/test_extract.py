@@ -97,9 +97,7 @@ def test_a_forum_is_its_comments() -> None:
 
 def test_an_aside_with_prose_is_text_one_with_links_is_not() -> None:
     boxed = (
-        "<aside><p>A box beside the text explains a word of it. "
-        + "It takes several sentences. " * 10
-        + "</p></aside>"
+        "<aside><p>A box beside the text explains a word of it. " + "It takes several sentences. " * 10 + "</p></aside>"
     )
     links = "<aside><a href=/1>One more page that has nothing to do with it</a></aside>"
     text = extract(page(f"<article>{ARTICLE}{boxed}{links}{ARTICLE}</article>")).text
@@ -164,9 +162,7 @@ def test_the_title_is_the_headline_that_the_page_repeats() -> None:
     assert extract(page("<h1>Bread &amp; <i>butter</i></h1>", head)).title == "Bread & butter"
     assert extract(page("<h1>Menu</h1>", head)).title == "Bread & butter | Site"
     assert extract(page("<h1>Only</h1>")).title == "Only"
-    assert (
-        extract(page("", '<meta property="og:title" content=" From  the graph ">')).title == "From the graph"
-    )
+    assert extract(page("", '<meta property="og:title" content=" From  the graph ">')).title == "From the graph"
 
 
 @pytest.mark.parametrize(
@@ -232,9 +228,7 @@ def test_hostile_pages_are_read_in_bounded_time(name: str) -> None:
 
 def test_time_grows_with_the_length() -> None:
     def cpu_s(copies: int) -> float:
-        html = page(
-            f"<div><div class=x><h2>Head</h2>{ARTICLE}<ul><li><a href=/>link</a></ul></div></div>" * copies
-        )
+        html = page(f"<div><div class=x><h2>Head</h2>{ARTICLE}<ul><li><a href=/>link</a></ul></div></div>" * copies)
         times = []
         for _ in range(3):
             start = time.process_time()

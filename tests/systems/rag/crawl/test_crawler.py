@@ -31,9 +31,7 @@ def archived(out):
                 if record.rec_type == "response":
                     assert record.http_headers.get_statuscode() == "200"
                     url = record.rec_headers.get_header("WARC-Target-URI")
-                    found.append(
-                        (url, record.content_stream().read(), record.rec_headers.get_header("WARC-Truncated"))
-                    )
+                    found.append((url, record.content_stream().read(), record.rec_headers.get_header("WARC-Truncated")))
     return found
 
 
@@ -195,9 +193,7 @@ def test_each_kind_of_trouble_has_its_name(tiny_server, reply, tmp_path):
             writer.write(reply(b"<p>page</p>"))
 
     server = tiny_server(handler)
-    limits = CrawlLimits(
-        timeout_s=1.0, max_body_bytes=1_000_000, max_redirects=3, retries=1, retry_after_s=0.01
-    )
+    limits = CrawlLimits(timeout_s=1.0, max_body_bytes=1_000_000, max_redirects=3, retries=1, retry_after_s=0.01)
     report = crawl_single([server.url + "/"], tmp_path / "out", limits)
     assert {(url.removeprefix(server.url), kind) for url, kind in errors(tmp_path / "out")} == {
         ("/slow", "timeout"),

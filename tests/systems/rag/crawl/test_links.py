@@ -107,9 +107,7 @@ def test_any_bytes_have_links_or_none(data):
         assert link.startswith(("http://", "https://"))
 
 
-@pytest.mark.parametrize(
-    "unit", [b"<!--", b"<script", b"<a ", b"<a '", b'<a "x', b"<a href", b"<a href='", b"<a x "]
-)
+@pytest.mark.parametrize("unit", [b"<!--", b"<script", b"<a ", b"<a '", b'<a "x', b"<a href", b"<a href='", b"<a x "])
 def test_a_hostile_page_takes_linear_time(unit):
     import time
 

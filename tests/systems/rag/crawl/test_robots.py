@@ -23,9 +23,7 @@ def test_the_named_group_wins_over_the_star():
     assert ours.crawl_delay_s is None
 
 
-@pytest.mark.parametrize(
-    ("status", "allowed"), [(404, True), (403, True), (410, True), (500, False), (None, False)]
-)
+@pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (410, True), (500, False), (None, False)])
 def test_missing_means_allowed_and_unreachable_means_forbidden(status, allowed):
     policy = RobotsPolicy(status, b"User-agent: *\nAllow: /", "sixfold")
     assert policy.allowed("http://h/") is allowed

@@ -26,7 +26,7 @@ from sixfold.systems.rag.crawl.worker import CrawlWorker
 
 __all__ = ["crawl_distributed"]
 
-_POLL_S = 0.05
+_POLL_S = 0.02
 _START_TIMEOUT_S = 120.0
 _CALL_TIMEOUT_S = 60.0
 _MAX_REPLACEMENTS = 20  # in one crawl: more deaths than this have a cause that a restart does not mend

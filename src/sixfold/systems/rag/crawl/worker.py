@@ -29,7 +29,7 @@ from sixfold.systems.rag.crawl.warc import WarcWriter, http_head
 __all__ = ["CrawlWorker"]
 
 _COALESCE_S = 0.03  # links to other workers wait this long for company
-_HUNGRY_S = (0.03, 0.5)  # how often a worker without work asks others for some: at first, at most
+_HUNGRY_S = (0.02, 0.1)  # how often a worker without work asks others for some: at first, at most
 
 
 class CrawlWorker:
