@@ -1,12 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 
 import pytest
 
-from sixfold.errors import ConfigError, PrerequisiteError
+from sixfold.errors import ConfigError
 from sixfold.systems.rag.crawl.actors import crawl_distributed
 from sixfold.systems.rag.crawl.crawler import crawl_single
 from sixfold.systems.rag.crawl.journal import read_journals
@@ -94,9 +96,12 @@ def test_more_workers_than_cpus_are_refused(ray_lab, tmp_path):
 
 
 def test_without_ray_it_says_what_to_do(tmp_path):
-    import ray
-
-    if ray.is_initialized():
-        pytest.skip("another test has started Ray in this process")
-    with pytest.raises(PrerequisiteError, match="start one first"):
-        crawl_distributed(["http://127.0.0.2/"], tmp_path)
+    # In a process of its own: other tests have started Ray in this one.
+    program = (
+        "import sys; from pathlib import Path; from sixfold.errors import PrerequisiteError\n"
+        "from sixfold.systems.rag.crawl.actors import crawl_distributed\n"
+        "try: crawl_distributed(['http://127.0.0.2/'], Path(sys.argv[1]))\n"
+        "except PrerequisiteError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert "start one first" in done.stdout
