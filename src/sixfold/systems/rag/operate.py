@@ -116,7 +116,9 @@ def print_passages(answer: dict[str, Any]) -> None:
 
 
 def run_why(url: str, index: Path | None) -> list[dict[str, Any]]:
-    """What became of every record of a URL, in every build of an index."""
+    """What became of every record of a URL (or of a file that was built from), in every build of an index."""
+    if "://" not in url and Path(url).exists():
+        url = Path(url).absolute().as_uri()
     index = index or newest_index()
     records: list[dict[str, Any]] = []
     for folder in _builds(index):
