@@ -19,6 +19,7 @@ __all__ = [
     "PrerequisiteError",
     "SixfoldError",
     "UserError",
+    "first_line",
 ]
 
 
@@ -64,3 +65,8 @@ class PrerequisiteError(UserError):
 
 class InvariantError(SixfoldError):
     """A promise that the code makes was broken: a bug, not a user's mistake."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says in one line of at most 200 characters; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts import vectors as module
-from sixfold.parts.vectors import VectorIndex, pair_scores, recall, tune
+from sixfold.parts.vectors import VectorIndex, fewest_probes, pair_scores, recall, tune
 
 
 def clustered(n: int, d: int = 32, centres: int = 60, seed: int = 0) -> np.ndarray:
@@ -181,3 +181,18 @@ def test_a_damaged_ivf_is_named(approximate, tmp_path):
     (tmp_path / "ivf.faiss").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="build it again"):
         VectorIndex.load(tmp_path)
+
+
+@given(st.integers(1, 3_000), st.integers(1, 4_096))
+@settings(max_examples=200, deadline=None)
+def test_the_fewest_probes_are_found_with_few_attempts(needed, most):
+    attempts = []
+
+    def recall_at(probes):
+        attempts.append(probes)
+        return 1.0 if probes >= needed else 0.5
+
+    found = fewest_probes(recall_at, 0.99, most)
+    smallest = min(needed, most)
+    assert smallest <= found <= min(most, smallest + max(1, smallest // 16))
+    assert len(attempts) <= 2 * 12

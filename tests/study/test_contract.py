@@ -366,3 +366,18 @@ def test_a_part_outside_its_gate_keeps_the_whole_out_of_the_headline(tmp_path: P
     result = run_study(kitchen(tmp_path, cook_run=hasty), options, make_profile(), runs=tmp_path / "runs")
     assert result.headline.row is not None
     assert result.headline.row.workers == 1
+
+
+def test_a_repeated_stage_measures_its_baseline_beside_it(tmp_path: Path) -> None:
+    system = kitchen(tmp_path, cook_run=cook_in_turn)
+    stages = tuple(replace(stage, repeats=2) for stage in system.stages)
+    options = {"workers": (1, 2), "settings": {"dishes": 4, "dish_s": 0.001}}
+    result = run_study(replace(system, stages=stages), Options(**options), make_profile(), runs=tmp_path / "runs")
+    first = stages[0].name
+    ran = [(e["workers"], e["repeat"]) for e in result.folder.events("run") if e["stage"] == first]
+    assert ran == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert [row.repeat for row in result.folder.panel().of(first, 0)] == [0, 1]
+    quick = run_study(
+        replace(system, stages=stages), Options(length=Length.QUICK, **options), make_profile(), runs=tmp_path / "runs"
+    )
+    assert len([e for e in quick.folder.events("run") if e["stage"] == first]) == 3

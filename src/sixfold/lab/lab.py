@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sixfold.errors import ConfigError, PrerequisiteError
+from sixfold.errors import ConfigError, PrerequisiteError, first_line
 from sixfold.lab.local_ray import (
     LOOPBACK_SETTING,
     RAY_SETTINGS,
@@ -78,7 +78,7 @@ class Lab:
             lab.close()
             if isinstance(error, Exception):
                 raise PrerequisiteError(
-                    f"ray did not start on this machine ({_first_line(error)}): check free memory and disk, "
+                    f"ray did not start on this machine ({first_line(error)}): check free memory and disk, "
                     "then try `python -c 'import ray; ray.init()'`"
                 ) from error
             raise
@@ -116,7 +116,7 @@ class Lab:
             lab.close()
             if isinstance(error, Exception):
                 raise ConfigError(
-                    f"could not join the ray cluster at {mask_address(address)} ({_first_line(error)}): "
+                    f"could not join the ray cluster at {mask_address(address)} ({first_line(error)}): "
                     "check its version and its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)"
                 ) from error
             raise
@@ -211,7 +211,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise PrerequisiteError(f"ray cannot be imported ({_first_line(error)}): pip install 'ray>=2.50,<3'") from error
+        raise PrerequisiteError(f"ray cannot be imported ({first_line(error)}): pip install 'ray>=2.50,<3'") from error
     return ray
 
 
@@ -229,8 +229,3 @@ def _require_listener(address: str) -> None:
             f"nobody answers at {address} ({error.strerror or error}): start a cluster with "
             "`ray start --head` and pass the address it prints"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sixfold.errors import ConfigError, InputError, PrerequisiteError
+from sixfold.parts.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from sixfold.parts.minilm import MiniLm
@@ -58,7 +59,7 @@ class Embedder:
 
     @classmethod
     def load(cls, precision: Precision = "bf16", threads: int = 1) -> Embedder:
-        """Read the weights (90 MB) and set torch's threads for this process.
+        """Read the weights (90 MB) and set torch's threads and the C library's allocator for this process.
 
         bf16 is the faster one on processors with AVX512-BF16 or AMX, at a cosine of 0.9999 to fp32; without
         them it is emulated, and fp32 is faster.
@@ -82,6 +83,7 @@ class Embedder:
         except ImportError as error:
             raise PrerequisiteError(f"the embedder needs {error.name}; run `make setup`") from error
         torch.set_num_threads(threads)
+        keep_freed_memory()
         try:
             dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             network = MiniLm(load_file(folder / "model.safetensors"), dtype)

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sixfold.errors import ConfigError, InputError
+from sixfold.errors import ConfigError, InputError, first_line
 from sixfold.files import replace_json
 from sixfold.parts.ivf import Ivf
 
-__all__ = ["ANN_MINIMUM", "VectorIndex", "pair_scores", "recall", "tune"]
+__all__ = ["ANN_MINIMUM", "VectorIndex", "fewest_probes", "pair_scores", "recall", "tune"]
 
 Vectors = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -91,8 +91,7 @@ class VectorIndex:
             n, d = vectors_nd.shape
             ivf = Ivf.load(folder / "ivf.faiss", n, d, meta["lists"]) if meta["lists"] else None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"not a whole vector index ({reason}); build it again", path=folder) from error
+            raise InputError(f"not a whole vector index ({first_line(error)}); build it again", path=folder) from error
         return cls(vectors_nd, float(meta["longest"]), ivf)
 
     def __len__(self) -> int:
@@ -238,22 +237,33 @@ def recall(found_qk: npt.NDArray[Any], exact_qk: npt.NDArray[Any]) -> float:
 
 
 def tune(index: VectorIndex, queries_qd: Vectors, k: int, target_recall: float) -> int:
-    """The smallest number of probes whose recall@k on sample queries reaches the target.
+    """The smallest number of probes whose recall@k on sample queries reaches the target; see `fewest_probes`.
 
-    Use queries like those that will be asked and none that will be scored. Looking into more lists loses
-    nothing, so the smallest is found by bisection. Raises ConfigError if the target is not in (0, 1].
+    Use queries like those that will be asked and none that will be scored.
+    """
+    _, exact_qk = index.search(queries_qd, k)
+
+    def recall_at(probes: int) -> float:
+        return recall(index.search(queries_qd, k, probes=probes)[1], exact_qk)
+
+    return fewest_probes(recall_at, target_recall, max(1, index.lists))
+
+
+def fewest_probes(recall_at: Callable[[int], float], target_recall: float, most: int) -> int:
+    """A number of probes, at most 1/32 above the smallest of 1..`most`, whose recall reaches the target.
+
+    Looking into more lists loses nothing, so it is found by doubling, since few usually suffice, and bisection;
+    `most` if none reaches it. Raises ConfigError if the target is not in (0, 1].
     """
     if not 0 < target_recall <= 1:
         raise ConfigError(f"got target_recall={target_recall}, expected above 0 and at most 1")
-    _, exact_qk = index.search(queries_qd, k)
-    low, high = 1, max(1, index.lists)
-    while low < high:
-        middle = (low + high) // 2 if low > 1 or high < 32 else min(high - 1, 8)  # few usually suffice
-        if recall(index.search(queries_qd, k, probes=middle)[1], exact_qk) >= target_recall:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    low, high = 1, 1
+    while high < most and recall_at(high) < target_recall:
+        low, high = high + 1, min(2 * high, most)
+    while high - low > high // 32:
+        middle = (low + high) // 2
+        low, high = (low, middle) if recall_at(middle) >= target_recall else (middle + 1, high)
+    return high
 
 
 def _blocks(vectors_nd: Vectors) -> Iterator[tuple[int, Vectors]]:

@@ -32,6 +32,7 @@ from sixfold.study.stage import (
     Composition,
     Context,
     Forecast,
+    Length,
     Measurement,
     Outcome,
     Stage,
@@ -157,28 +158,30 @@ class _Runner:
         self.panel = self.folder.panel()
 
     def freeze_baseline(self, context: Context) -> None:
-        """Measure the single process, before any engine is started."""
+        """Measure the single process once, before any engine is started: predictions rest on that."""
         for name in self.baseline_names():
-            for repeat in range(self.repeats):
-                self.trial(context, name, BASELINE, repeat, self.system.baseline)
+            self.trial(context, name, BASELINE, 0, self.system.baseline)
 
     def climb(self, context: Context) -> list[Verdict]:
         verdicts: list[Verdict] = []
         for stage in self.stages:
-            baseline = self.baseline(stage)
-            predicted = self.predict(context, stage, baseline)
-            for repeat in range(self.repeats):
+            predicted = self.predict(context, stage)
+            for repeat in range(self.repeats(stage)):
+                # A machine's speed drifts by more than what is judged: what is divided by another was measured
+                # beside it (docs/decisions/0013).
+                self.trial(context, self.baseline_name(stage), BASELINE, repeat, self.system.baseline)
                 for workers in stage.worker_counts(self.options.workers):
                     self.trial(context, stage.name, workers, repeat, stage.run)
-            verdicts.append(self.judge(context, stage, baseline, predicted))
+            verdicts.append(self.judge(context, stage, predicted))
             self.folder.write_verdicts(verdicts)
             if not verdicts[-1].passed and not self.options.keep_going:
                 self.emit("stopped", stage=stage.name, reason="its milestone is not met")
                 break
         return verdicts
 
-    def predict(self, context: Context, stage: Stage, baseline: Row) -> float:
+    def predict(self, context: Context, stage: Stage) -> float:
         """Predict a stage's runs and its milestone, and write that down; a resumed run keeps what it has."""
+        baseline = self.baseline(stage)
         written = {e["workers"]: e for e in self.folder.events("prediction") if e["stage"] == stage.name}
         predictions = []
         for workers in stage.worker_counts(self.options.workers):
@@ -238,8 +241,8 @@ class _Runner:
         self.panel.save(self.folder.panel_path)
         self.emit("row", stage=name, workers=workers, repeat=repeat, wall_s=row.wall_s, quality=row.quality)
 
-    def judge(self, context: Context, stage: Stage, baseline: Row, predicted: float) -> Verdict:
-        outcome = Outcome(context, baseline, self.panel.medians(stage.name))
+    def judge(self, context: Context, stage: Stage, predicted: float) -> Verdict:
+        outcome = Outcome(context, self.baseline(stage), self.panel.medians(stage.name))
         milestone = stage.milestone
         ceiling = self.profile.ceiling(outcome.last.processors)
         scale, unit = 1.0, milestone.unit
@@ -302,20 +305,23 @@ class _Runner:
         names = [stage.name for stage in self.system.stages]
         return names[: names.index(self.stages[-1].name) + 1]
 
+    def baseline_name(self, stage: Stage) -> str:
+        return WHOLE if self.system.composition is Composition.ALTERNATIVE else stage.name
+
     def baseline(self, stage: Stage) -> Row:
-        name = WHOLE if self.system.composition is Composition.ALTERNATIVE else stage.name
-        row = self.panel.median(name, BASELINE)
+        row = self.panel.median(self.baseline_name(stage), BASELINE)
         if row is None:
-            raise ConfigError(f"the baseline of {name} was not measured")
+            raise ConfigError(f"the baseline of {stage.name} was not measured")
         return row
 
     def axis(self, name: str) -> Axis:
         stage = self.system.stage(name)
         return stage.axis if stage is not None else self.system.stages[0].axis
 
-    @property
-    def repeats(self) -> int:
-        return int(self.settings["repeats"])
+    def repeats(self, stage: Stage) -> int:
+        """How often a stage is run at every p, and its baseline."""
+        least = 1 if self.options.length is Length.QUICK else stage.repeats
+        return max(least, int(self.settings["repeats"]))
 
     def emit(self, event: str, /, **fields: Any) -> None:
         """Write an event down and show it; "progress" is only shown."""

@@ -161,6 +161,7 @@ class Stage:
     run: Callable[[Trial], Measurement]
     checks: Callable[[Outcome], Iterable[Check]] = lambda outcome: ()
     scales: bool = True
+    repeats: int = 1  # at least, and of its baseline too, but for a quick study: medians for a short, noisy run
 
     def worker_counts(self, workers: Sequence[int]) -> tuple[int, ...]:
         """At which p this stage is measured, when the study is asked for `workers`."""

@@ -67,7 +67,7 @@ def main() -> None:
                 if after_s is None:
                     kill_at(after_events)
                 crew = SerialCrew(Axis.DATA)
-                summary = build(task["inputs"], index, settings, crew, lambda *_: None, killable=False)
+                summary = build(task["inputs"], index, settings, crew, lambda *_: None)
                 result.write_text(json.dumps(asdict(summary)))
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ GERMAN = "Größe und Übermaß: für Straßen gilt die Länge, so heißt es sp�
 
 def summary_of(inputs, index, **settings):
     chosen = BuildSettings(preset="documentation", **settings)
-    return build([str(i) for i in inputs], index, chosen, SerialCrew(Axis.DATA), lambda *_: None, killable=False)
+    return build([str(i) for i in inputs], index, chosen, SerialCrew(Axis.DATA), lambda *_: None)
 
 
 def refused(done, *words):

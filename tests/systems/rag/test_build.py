@@ -28,7 +28,7 @@ QUESTIONS = ["how is an exception raised", "what does a lambda expression make",
 def serially(inputs, index, **settings):
     """Build in this process, without the child that guards each page: the models are loaded once."""
     chosen = BuildSettings(**{"preset": "documentation", **settings})
-    return build(list(inputs), index, chosen, SerialCrew(Axis.DATA), lambda *_: None, killable=False)
+    return build(list(inputs), index, chosen, SerialCrew(Axis.DATA), lambda *_: None)
 
 
 def retriever(index):
@@ -60,7 +60,7 @@ def test_one_worker_builds_the_same(making, corpus, whole, ray_lab, tmp_path):
     crew = RayCrew(1, Axis.DATA)
     try:
         settings = BuildSettings(preset="documentation")
-        build(corpus, tmp_path / "index", settings, crew, lambda *_: None, killable=False)
+        build(corpus, tmp_path / "index", settings, crew, lambda *_: None)
     finally:
         crew.close()
     assert making.index_bytes(tmp_path / "index") == making.index_bytes(whole[0])
@@ -85,7 +85,7 @@ def test_a_worker_that_dies_while_it_cleans_is_replaced(making, corpus, whole, r
     killer.start()
     try:
         settings = BuildSettings(preset="documentation")
-        summary = build(corpus, index, settings, crew, lambda *_: None, killable=False)
+        summary = build(corpus, index, settings, crew, lambda *_: None)
         after = {pid for _, pid in crew.map(_pid, range(8))}
     finally:
         killer.join()
@@ -223,7 +223,7 @@ def test_two_builds_at_a_time_are_one_too_many(corpus, tmp_path):
                 serially(corpus[:1], tmp_path / "index")
 
     settings = BuildSettings(preset="documentation")
-    build(corpus[:1], tmp_path / "index", settings, SerialCrew(Axis.DATA), meanwhile, killable=False)
+    build(corpus[:1], tmp_path / "index", settings, SerialCrew(Axis.DATA), meanwhile)
 
 
 @pytest.mark.parametrize(

@@ -348,3 +348,20 @@ def test_a_split_of_bytes_positions_by_offset():
     split = Split("x.warc", 100, 200, Format.WARC)
     item = RawRecord("u", b"", Kind.TEXT, None, source=Source("x.warc", 150, ""))
     assert split.position(item.source) == 150
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=1, max_size=6).filter(any), st.integers(1, 20_000))
+@settings(max_examples=60, deadline=None)
+def test_splits_cover_every_byte_once_and_get_smaller(tmp_path_factory, sizes, target):
+    folder = tmp_path_factory.mktemp("splits")
+    for number, size in enumerate(sizes):
+        (folder / f"{number}.jsonl").write_bytes(b"\n" * size)
+    splits = plan_splits([folder], target)
+    for number, size in enumerate(sizes):
+        mine = [s for s in splits if s.file.endswith(f"/{number}.jsonl")]
+        assert [mine[0].start, *(s.end for s in mine)] == [*(s.start for s in mine), size]
+    lengths = [s.end - s.start for s in splits]
+    assert max(lengths) <= target + target // 2 + 1
+    if len(sizes) == 1:  # within a file only its last one may be larger than the one before
+        assert lengths[:-1] == sorted(lengths[:-1], reverse=True)
+        assert lengths[-1] <= max(1, 1.5 * lengths[max(0, len(lengths) - 2)], 1.5 * target // 8)

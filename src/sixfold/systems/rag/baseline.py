@@ -1,6 +1,6 @@
 """The baseline of rag: the same work in one plain process, without an engine, as fast as we can make it.
 
-It crawls with one event loop that overlaps its requests, cleans without a child process to guard it, builds
+It crawls with one event loop that overlaps its requests, cleans without a guard, builds
 one index of everything, encodes in the precision that is fastest on this processor, and scans exactly. Each
 stage's own module does the single-process form of its work when it is run with BASELINE for its workers.
 """

@@ -96,8 +96,6 @@ def build(
     settings: BuildSettings,
     crew: Crew,
     advance: Advance,
-    *,
-    killable: bool = True,
 ) -> BuildSummary:
     """Build `inputs` into `index`, or go on with the build of the same inputs that was interrupted.
 
@@ -106,16 +104,16 @@ def build(
     folder = begin(inputs, index, settings)
     with _alone(index):
         if not folder.done_path.exists():
-            summary = _build(folder, index, crew, advance, killable=killable)
+            summary = _build(folder, index, crew, advance)
             replace_json(folder.done_path, asdict(summary))
         _discard(folder.path / "chunks")
         return BuildSummary(**read_json(folder.done_path))
 
 
-def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance, *, killable: bool) -> BuildSummary:
+def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance) -> BuildSummary:
     _, settings, splits = folder.read_plan()
     before = [b for b in builds_of(index) if b.path != folder.path]
-    reports = steps.clean(folder, crew, advance, killable=killable)
+    reports = steps.clean(folder, crew, advance)
     counts = steps.drop_duplicates(folder, crew, before)
     kept = sum(report.kept for report in reports) - sum(counts.values())
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
 
 from sixfold.errors import ConfigError
 from sixfold.files import replace_json
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.clean.cleaner import CONFIGS, Cleaner, CleanerConfig
-from sixfold.systems.rag.clean.killable import KillableCleaner
+from sixfold.systems.rag.clean.guard import PageGuard
 from sixfold.systems.rag.journal import Journal
 from sixfold.systems.rag.known_items import leading_sentence, strip_known_items
-from sixfold.systems.rag.records import Document, Dropped, Kind, RawRecord, Source
+from sixfold.systems.rag.records import Document, Dropped, RawRecord
 from sixfold.systems.rag.records_arrow import documents_to_table, dropped_to_table, write_part
 from sixfold.systems.rag.sources import Split, read_split
 
-__all__ = ["CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order", "warm_cleaner"]
+__all__ = ["MOST_ATTEMPTS", "CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order"]
+
+MOST_ATTEMPTS = 3  # at a page that ends its process without a word: a fault in C code, the kernel short of memory
+PAGE_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class CleanJob:
-    """One split to clean. `killable` guards each page with a child process that can be ended."""
+    """One split to clean. `guarded`: this process may be ended by a page, another one goes on behind it."""
 
     build: Path
     part: int
     split: Split
     settings: BuildSettings
-    killable: bool = True
+    guarded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +47,30 @@ class CleanReport:
     rework: int  # records begun more than once
 
 
-class _Cleans(Protocol):
-    def clean(self, raw: RawRecord) -> Document | Dropped: ...
-
-
 def clean_split(job: CleanJob) -> CleanReport:
-    """Clean one split, going on behind the last record that its journal has an outcome for."""
+    """Clean one split, going on behind the last record that its journal has an outcome for.
+
+    A guarded page past its deadline or memory is dropped by whoever goes on, and so is one at which
+    `MOST_ATTEMPTS` processes died without a word: neither hangs the build nor ends it.
+    """
     folder = BuildFolder(job.build)
-    cleaner = _cleaner(job.settings, job.killable)
-    with Journal(folder.journal(job.part)) as journal:
+    cleaner = _cleaner(job.settings)
+    guard = PageGuard(
+        folder.last_word(job.part), deadline_s=job.settings.page_deadline_s, memory_bytes=PAGE_MEMORY_BYTES
+    )
+
+    def clean(item: RawRecord | Dropped) -> Document | Dropped:
+        if isinstance(item, Dropped):
+            return item
+        return guard.clean(cleaner, item) if job.guarded else cleaner.clean(item)
+
+    with Journal(folder.journal(job.part)) as journal, guard if job.guarded else nullcontext():
         for item in read_split(job.split, after_offset=journal.last_position):
             position = job.split.position(item.source)
-            journal.begin(position)
-            journal.finish(position, cleaner.clean(item) if isinstance(item, RawRecord) else item)
+            fatal = _fatal(item, journal.attempts[position], guard) if job.guarded else None
+            if fatal is None:
+                journal.begin(position)
+            journal.finish(position, fatal or clean(item))
         outcomes = list(journal.outcomes())
         kept = [outcome for outcome in outcomes if isinstance(outcome, Document)]
         dropped = [outcome for outcome in outcomes if isinstance(outcome, Dropped)]
@@ -94,21 +108,18 @@ def cleaner_config(settings: BuildSettings) -> CleanerConfig:
     return replace(CONFIGS[settings.preset], languages=languages)
 
 
-def warm_cleaner(settings: BuildSettings, killable: bool, _: int) -> None:
-    """Load what a worker keeps for its life: the language model, the child with its own, the next step's code."""
-    import sixfold.systems.rag.dedup  # noqa: F401
-
-    page = RawRecord("http://warm.up/", b"<p>A page to warm up with.</p>", Kind.HTML, None, Source("", 0, ""))
-    _cleaner(settings, killable).clean(page)
-
-
 @lru_cache(maxsize=2)
-def _cleaner(settings: BuildSettings, killable: bool) -> _Cleans:
-    """Loaded once a process: the language model and, if asked for, the child that can be killed."""
-    config = cleaner_config(settings)
-    if not killable:
-        return Cleaner(config)
-    return KillableCleaner(config, deadline_s=settings.page_deadline_s).__enter__()
+def _cleaner(settings: BuildSettings) -> Cleaner:
+    return Cleaner(cleaner_config(settings))
+
+
+def _fatal(item: RawRecord | Dropped, attempts: int, guard: PageGuard) -> Dropped | None:
+    """Why a record that ended its process is not tried again; None if it did not, or may be."""
+    if attempts and guard.fault is not None:
+        return Dropped(item.url, "extract", *guard.fault, item.source)
+    if attempts >= MOST_ATTEMPTS:
+        return Dropped(item.url, "extract", "crash", f"ended {attempts} processes", item.source)
+    return None
 
 
 def _strip(documents: list[Document], path: Path) -> list[Document]:

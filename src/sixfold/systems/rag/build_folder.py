@@ -76,6 +76,10 @@ class BuildFolder:
     def journal(self, part: int) -> Path:
         return self.path / "journal" / f"{part:06d}.jsonl"
 
+    def last_word(self, part: int) -> Path:
+        """What a process that a page ended has to say."""
+        return self.path / "journal" / f"{part:06d}.last-word"
+
     def documents(self, part: int) -> Path:
         return self.path / "documents" / f"{part:06d}.parquet"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from sixfold.axes import Axis
 from sixfold.errors import CapacityError
 from sixfold.files import read_json, replace_json
 from sixfold.systems.rag.build_chunks import ChunkJob, chunk_part
@@ -15,14 +17,27 @@ from sixfold.systems.rag.build_embed import EmbedJob, embed_part
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.build_index import SegmentJob, write_shard
 from sixfold.systems.rag.build_published import published_parts, write_dead_rows
-from sixfold.systems.rag.crew import Crew
+from sixfold.systems.rag.crew import Crew, SerialCrew
 from sixfold.systems.rag.dedup import DedupConfig, deduplicate
 from sixfold.systems.rag.index.segment import SegmentInfo
 from sixfold.systems.rag.splits import Split, plan_splits
 
-__all__ = ["Advance", "clean", "cut", "drop_duplicates", "embed", "fit_shards", "plan", "write_segments"]
+__all__ = [
+    "GROUPS_A_WORKER",
+    "Advance",
+    "clean",
+    "cut",
+    "drop_duplicates",
+    "embed",
+    "fit_shards",
+    "plan",
+    "rehearse",
+    "write_segments",
+]
 
 T = TypeVar("T")
+GROUPS_A_WORKER = 4  # of a map over many short tasks
+_MOST_FATAL_PAGES = 1_000  # of one split; each is dropped and named, so they end by themselves
 Advance = Callable[[str, int, int], None]  # (step, done, total)
 
 
@@ -36,16 +51,16 @@ def plan(folder: BuildFolder, inputs: list[str], settings: BuildSettings) -> lis
     return splits
 
 
-def clean(folder: BuildFolder, crew: Crew, advance: Advance, *, killable: bool) -> list[CleanReport]:
+def clean(folder: BuildFolder, crew: Crew, advance: Advance) -> list[CleanReport]:
     """Every record of every split becomes a document or a reason."""
     _, settings, splits = folder.read_plan()
     jobs = [
-        CleanJob(folder.path, part, split, settings, killable)
+        CleanJob(folder.path, part, split, settings, guarded=crew.expendable)
         for part, split in enumerate(splits)
         if not folder.clean_report(part).exists()
     ]
     done = len(splits) - len(jobs)
-    for _ in crew.map(clean_split, jobs):
+    for _ in crew.map(clean_split, jobs, most_deaths=_MOST_FATAL_PAGES):
         done += 1
         advance("clean", done, len(splits))
     reports = []
@@ -65,7 +80,7 @@ def drop_duplicates(folder: BuildFolder, crew: Crew, before: list[BuildFolder]) 
     def ordered(task: Callable[[int], Any], numbers: Iterable[int]) -> list[Any]:
         # These tasks are short: handed out one by one they would cost more than they take.
         waiting = list(numbers)
-        size = max(1, len(waiting) // (4 * crew.workers))
+        size = max(1, len(waiting) // (GROUPS_A_WORKER * crew.workers))
         groups = [waiting[at : at + size] for at in range(0, len(waiting), size)]
         results = dict(crew.map(partial(_each, task), groups))
         return [result for at in range(len(results)) for result in results[at]]
@@ -79,6 +94,20 @@ def drop_duplicates(folder: BuildFolder, crew: Crew, before: list[BuildFolder]) 
     outcome = deduplicate(parts, old, folder.dedup, dead=dead, map=ordered, config=config)
     replace_json(folder.drop_counts, outcome.counts)
     return outcome.counts
+
+
+def rehearse(settings: BuildSettings, _: int) -> None:
+    """Clean and deduplicate two pages in a folder of their own, to load what a process keeps for its life."""
+    page = "<p>" + "Some words of a page that nobody has to read, and that another page has as well. " * 9
+    with TemporaryDirectory() as place:
+        site, folder = Path(place) / "site", BuildFolder(Path(place) / "build")
+        site.mkdir()
+        for number in range(2):
+            (site / f"{number}.html").write_text(f"{page} {number}")
+        crew = SerialCrew(Axis.DATA)
+        plan(folder, [str(site)], settings)
+        clean(folder, crew, lambda *_: None)
+        drop_duplicates(folder, crew, [])
 
 
 def cut(folder: BuildFolder, crew: Crew, advance: Advance, shards: int, *, source: BuildFolder | None = None) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sixfold.axes import Axis
-from sixfold.errors import SixfoldError
+from sixfold.errors import PrerequisiteError, SixfoldError, first_line
 from sixfold.study.meter import Reading, metered
 
 __all__ = ["Crew", "RayCrew", "SerialCrew"]
@@ -16,6 +16,8 @@ __all__ = ["Crew", "RayCrew", "SerialCrew"]
 A = TypeVar("A")
 R = TypeVar("R")
 
+MOST_DEATHS = 3  # more have a cause that another attempt does not mend
+_SMALL_BYTES = 20_000
 _PLENTY = 4  # items a worker still to come: below it, which worker is free decides who takes the next
 
 
@@ -23,8 +25,13 @@ class Crew(Protocol):
     """Runs a task on every item. Results come as they are ready, each with the index of its item."""
 
     workers: int
+    expendable: bool  # a task may end the process it runs in: another one takes its place and its item
 
-    def map(self, task: Callable[[A], R], items: Sequence[A]) -> Iterator[tuple[int, R]]: ...
+    def map(
+        self, task: Callable[[A], R], items: Sequence[A], *, most_deaths: int = MOST_DEATHS
+    ) -> Iterator[tuple[int, R]]:
+        """Raises what a task raises, and PrerequisiteError for an item that ended `most_deaths` processes."""
+        ...
 
     def warm_up(self, task: Callable[[int], Any]) -> None:
         """Run `task` once in every worker, unmetered: what is loaded once in its life."""
@@ -43,12 +50,15 @@ class SerialCrew:
     """The single process: no engine, no child, no copy. It is what the ladder's baseline runs on."""
 
     workers = 1
+    expendable = False
 
     def __init__(self, axis: Axis) -> None:
         self._axis = axis
         self._readings: list[Reading] = []
 
-    def map(self, task: Callable[[A], R], items: Sequence[A]) -> Iterator[tuple[int, R]]:
+    def map(
+        self, task: Callable[[A], R], items: Sequence[A], *, most_deaths: int = MOST_DEATHS
+    ) -> Iterator[tuple[int, R]]:
         run = metered(self._axis)(task)
         for index, item in enumerate(items):
             result, reading = run(item)
@@ -68,8 +78,10 @@ class SerialCrew:
 class RayCrew:
     """`workers` Ray actors of one CPU each; an idle one takes the next item, so that uneven items balance.
 
-    An actor that dies is started again by Ray and its item is run again: tasks must be able to resume.
+    An actor that dies is replaced and its item is run again: tasks must be able to resume.
     """
+
+    expendable = True
 
     def __init__(self, workers: int, axis: Axis) -> None:
         import ray
@@ -77,21 +89,29 @@ class RayCrew:
         self.workers = workers
         self._axis = axis
         self._readings: list[Reading] = []
-        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
-        self._actors = [actor.remote() for _ in range(workers)]
+        self._actor = ray.remote(num_cpus=1)(_Worker)
+        self._actors = [self._actor.remote() for _ in range(workers)]
         ray.get([worker.ready.remote() for worker in self._actors])
 
-    def map(self, task: Callable[[A], R], items: Sequence[A]) -> Iterator[tuple[int, R]]:
+    def map(
+        self, task: Callable[[A], R], items: Sequence[A], *, most_deaths: int = MOST_DEATHS
+    ) -> Iterator[tuple[int, R]]:
         import ray
 
         waiting = deque(range(len(items)))
-        shared = ray.put(task)  # once, however many items: a task may carry the list of all parts
+        # A task may carry the list of all parts: a large one is sent once. A worker asks the driver for it at every
+        # call, though, so a small one goes along.
+        small = len(ray.cloudpickle.dumps(task)) <= _SMALL_BYTES
+        shared = task if small else ray.put(task)
         running: dict[Any, tuple[int, Any]] = {}
+        deaths: Counter[int] = Counter()
+
+        def run(worker: Any, index: int) -> None:
+            running[worker.run.remote(shared, self._axis, items[index])] = (index, worker)
 
         def hand_out(worker: Any) -> None:
             if waiting:
-                index = waiting.popleft()
-                running[worker.run.remote(shared, self._axis, items[index])] = (index, worker)
+                run(worker, waiting.popleft())
 
         for worker in self._actors:
             hand_out(worker)
@@ -113,6 +133,20 @@ class RayCrew:
                 if isinstance(error.cause, SixfoldError | OSError):
                     raise error.cause from None
                 raise
+            except ray.exceptions.RayActorError as error:
+                # Items are worked on in the order in which they were handed out: the first one was in flight.
+                lost = sorted([index, *(at for at, busy in running.values() if busy is worker)])
+                deaths[lost[0]] += 1
+                if deaths[lost[0]] >= most_deaths:
+                    raise PrerequisiteError(
+                        f"{most_deaths} Ray workers died one after the other on {items[lost[0]]!r:.200} "
+                        f"({first_line(error)}): see to memory and Ray's logs, then run the same command again"
+                    ) from None
+                running = {ref: (at, busy) for ref, (at, busy) in running.items() if busy is not worker}
+                successor = self._replace(worker)
+                for at in lost:
+                    run(successor, at)
+                continue
             self._readings.append(reading)
             yield index, result
 
@@ -130,6 +164,14 @@ class RayCrew:
         for worker in self._actors:
             ray.kill(worker)
         self._actors = []
+
+    def _replace(self, worker: Any) -> Any:
+        import ray
+
+        ray.kill(worker)  # if it only seemed dead, it must not write beside its successor
+        successor = self._actor.remote()
+        self._actors[self._actors.index(worker)] = successor
+        return successor
 
 
 class _Worker:

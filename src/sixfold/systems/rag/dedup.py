@@ -10,10 +10,9 @@ partitions with files between them; the driver only starts them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,23 @@ from sixfold.systems.rag.duplicates import (
     Rows,
     band_entries,
     candidate_pairs,
+    compared_rows,
     distinct_pairs,
     same_text,
     same_url,
     verify,
 )
 from sixfold.systems.rag.parts import Parts
-from sixfold.systems.rag.records_arrow import dropped_schema, write_part
+from sixfold.systems.rag.records_arrow import dropped_schema
+from sixfold.systems.rag.shingle_files import MappedShingles, write_shingles
 from sixfold.systems.rag.shuffle import read_slices, write_slices
 
-__all__ = ["DedupConfig", "Deduplication", "deduplicate"]
+__all__ = ["DEDUP_MAPS", "DedupConfig", "Deduplication", "deduplicate"]
 
 Map = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
+FOLDERS = ("url", "url-fates", "text", "text-fates", "band", "pairs", "compared", "shingles", "drops")
 REASONS = {"duplicate-url": "same-url", "exact-duplicate": "same-text", "near-duplicate": "similar-text"}
+DEDUP_MAPS = 4  # over the parts; those over a few partitions come to nothing beside them
 ENTRY_BYTES = 32
 SORT_FACTOR = 6  # a partition is read, sorted and paired: copies of it that live at once
 
@@ -114,20 +117,18 @@ def deduplicate(
         n_partitions = max(1, -(-sum(rows) * BANDS * ENTRY_BYTES * SORT_FACTOR // config.memory_bytes))
     job = Job(table, work, n_partitions, config, tuple(dead))
     every_part, partitions = range(len(table.paths)), range(n_partitions)
-    for step, spread, gather in (("url", _spread_urls, _gather_urls), ("text", _spread_texts, _gather_texts)):
-        for folder in (step, f"{step}-fates"):
-            (work / folder).mkdir()
-        _run(map, spread, job, every_part)
+    for folder in FOLDERS:
+        (work / folder).mkdir()
+    _run(map, _spread, job, every_part)
+    for step, gather in (("url", _gather_urls), ("text", _gather_texts)):
         _run(map, gather, job, partitions)
         _collect_gone(job, step)
-    for folder in ("band", "pairs", "drops"):
-        (work / folder).mkdir()
-    _run(map, _spread_bands, job, every_part)
     _run(map, _pair, job, partitions)
+    _run(map, _shingle, job, every_part)
     _run(map, _decide, job, every_part)
     drops, superseded = work / "drops.parquet", work / "superseded.parquet"
     counts = _join(job, drops, superseded)
-    for folder in ("url", "url-fates", "text", "text-fates", "band", "pairs", "drops"):
+    for folder in FOLDERS:
         shutil.rmtree(work / folder)
     for step in ("url", "text"):
         (work / f"{step}-gone.npy").unlink()
@@ -139,58 +140,52 @@ def _run(map: Map, task: Callable[[Job, int], None], job: Job, numbers: Iterable
         pass
 
 
-def _spread_urls(job: Job, part: int) -> None:
-    """One entry a document, by the hash of its URL."""
-    tables = []
-    for rows, batch in job.parts.batches(part, ["doc_id", "text_digest"], _gone(job, part)):
+def _spread(job: Job, part: int) -> None:
+    """The entries of every document: by the hash of its URL, by that of its text, and one a band."""
+    urls, texts, bands = [], [], []
+    for rows, batch in job.parts.batches(part, ["doc_id", "text_digest", "signature"], _gone(job, part)):
         high, low = _halves(bytes.fromhex("".join(batch["doc_id"].to_pylist())))
         text_high, text_low = _halves(b"".join(batch["text_digest"].to_pylist()))
-        texts = {"text_high": text_high, "text_low": text_low}
-        tables.append(pa.table({"high": high, "low": low, **texts, **rows.columns()}))
-    _write_entries(job, "url", part, tables, "high")
-
-
-def _gather_urls(job: Job, partition: int) -> None:
-    entries = read_slices(job.files("url", len(job.parts.paths)), partition)
-    _write_by_part(job, "url-fates", partition, same_url(entries))
-
-
-def _spread_texts(job: Job, part: int) -> None:
-    """One entry a document that its URL did not settle, by the hash of its text."""
-    tables = []
-    for rows, batch in job.parts.batches(part, ["text_digest"], _gone(job, part, "url")):
-        high, low = _halves(b"".join(batch["text_digest"].to_pylist()))
-        tables.append(pa.table({"high": high, "low": low, **rows.columns()}))
-    _write_entries(job, "text", part, tables, "high")
-
-
-def _gather_texts(job: Job, partition: int) -> None:
-    entries = read_slices(job.files("text", len(job.parts.paths)), partition)
-    _write_by_part(job, "text-fates", partition, same_text(entries))
-
-
-def _spread_bands(job: Job, part: int) -> None:
-    """One entry a band of each document that is still there."""
-    tables = []
-    for rows, batch in job.parts.batches(part, ["signature"], _gone(job, part, "url", "text")):
+        places = rows.columns()
+        urls.append(pa.table({"high": high, "low": low, "text_high": text_high, "text_low": text_low, **places}))
+        texts.append(pa.table({"high": text_high, "low": text_low, **places}))
         signatures = batch["signature"].to_pylist()
         if any(len(s) not in (0, 4 * PERMUTATIONS) for s in signatures):
             got = sorted({len(s) for s in signatures})
             expected = f"expected {4 * PERMUTATIONS}: clean it again"
             raise InputError(f"signatures of {got} bytes, {expected}", path=job.parts.paths[part])
-        tables.append(band_entries(signatures, rows))
-    _write_entries(job, "band", part, tables, "hash")
+        bands.append(band_entries(signatures, rows))
+    for step, tables, key in (("url", urls, "high"), ("text", texts, "high"), ("band", bands, "hash")):
+        _write_entries(job, step, part, tables, key)
+
+
+def _gather_urls(job: Job, partition: int) -> None:
+    _write_by_part(job, "url-fates", partition, same_url(_entries(job, "url", partition)))
+
+
+def _gather_texts(job: Job, partition: int) -> None:
+    """Of the documents that their URL did not settle."""
+    _write_by_part(job, "text-fates", partition, same_text(_entries(job, "text", partition, "url")))
 
 
 def _pair(job: Job, partition: int) -> None:
-    entries = read_slices(job.files("band", len(job.parts.paths)), partition)
-    _write_by_part(job, "pairs", partition, candidate_pairs(entries, job.config.representatives))
+    """Of the documents that neither settled."""
+    pairs = candidate_pairs(_entries(job, "band", partition, "url", "text"), job.config.representatives)
+    _write_by_part(job, "pairs", partition, pairs)
+    _write_by_part(job, "compared", partition, compared_rows(pairs))
+
+
+def _shingle(job: Job, part: int) -> None:
+    """The shingles of the documents of a part that are in some pair, as the later or as the earlier one."""
+    rows = np.unique(read_slices(job.files("compared", job.n_partitions), part)["row"].to_numpy())
+    texts = ((here, table["text"].to_pylist()) for here, table in job.parts.take_groups(part, rows, ["text"]))
+    write_shingles(texts, job.work / "shingles" / f"{part:06d}.arrow")
 
 
 def _decide(job: Job, part: int) -> None:
     """The dropped documents of a part with their reasons; of a published part, which ones are superseded."""
     table = _superseded(job, part) if part < job.parts.n_published else _drops(job, part)
-    write_part(table, job.work / "drops" / f"{part:06d}.parquet")
+    write_slices(table, np.zeros(len(table), np.int64), 1, job.work / "drops" / f"{part:06d}.arrow")
 
 
 def _superseded(job: Job, part: int) -> pa.Table:
@@ -207,9 +202,9 @@ def _drops(job: Job, part: int) -> pa.Table:
             stage = "duplicate-url" if f["fate"] == Fate.SAME_URL else "exact-duplicate"
             verdicts.append((f["row"], (f["kept_part"], f["kept_row"]), stage, 1.0))
     pairs = distinct_pairs(read_slices(job.files("pairs", job.n_partitions), part))
-    for batch in _affordable(job, part, pairs):
-        near = verify(batch, job.parts.shingles(batch), job.config.threshold)
-        verdicts += [(n.row, (n.kept_part, n.kept_row), "near-duplicate", n.jaccard) for n in near]
+    with MappedShingles(job.files("shingles", len(job.parts.paths))) as shingles_at:
+        near = verify(pairs, shingles_at, job.config.threshold)
+    verdicts += [(n.row, (n.kept_part, n.kept_row), "near-duplicate", n.jaccard) for n in near]
     verdicts.sort()
     columns = ["url", "source_file", "source_offset", "source_digest", "order"]
     taken = job.parts.take(part, np.array([v[0] for v in verdicts], np.int64), columns)
@@ -228,28 +223,13 @@ def _detail(stage: str, url: str, source: str, similarity: float) -> str:
     return f"jaccard {similarity:.4f} with {url}" if stage == "near-duplicate" else f"text of {url}"
 
 
-def _affordable(job: Job, part: int, pairs: pa.Table) -> Iterator[pa.Table]:
-    """The pairs cut at later rows so that the shingles of one piece fit a quarter of the memory.
-
-    What a document is compared with is about as long as itself, or the two would not share a bucket.
-    """
-    rows = pairs["row"].to_numpy()
-    later, first = np.unique(rows, return_index=True)
-    n_words = job.parts.take(part, later, ["n_words"])["n_words"].to_numpy().astype(np.int64)
-    n_texts = np.diff(np.append(first, len(rows))) + 1
-    spent = np.cumsum(8 * n_words * n_texts) // max(1, job.config.memory_bytes // 4)
-    edges = [*first[np.flatnonzero(np.diff(spent, prepend=-1))].tolist(), len(rows)]
-    for start, end in pairwise(edges):
-        yield pairs.slice(start, end - start)
-
-
 def _join(job: Job, drops: Path, superseded: Path) -> dict[str, int]:
     """One file of the drops of every new part, one of the superseded documents; the drops by stage."""
     counts: dict[str, int] = {}
     empty = pa.schema([("doc_id", pa.string()), ("url", pa.string())])
     with pq.ParquetWriter(superseded, empty) as old, pq.ParquetWriter(drops, dropped_schema()) as new:
         for part in range(len(job.parts.paths)):
-            table = pq.read_table(job.work / "drops" / f"{part:06d}.parquet")
+            table = read_slices([job.work / "drops" / f"{part:06d}.arrow"], 0)
             if part < job.parts.n_published:
                 old.write_table(table)
                 continue
@@ -269,14 +249,19 @@ def _collect_gone(job: Job, step: str) -> None:
     np.save(job.work / f"{step}-gone.npy", np.sort(np.concatenate(gone)))
 
 
-def _gone(job: Job, part: int, *steps: str) -> NDArray[np.int64]:
-    """The rows of a part that are dead, or that these steps took out."""
-    rows = [np.load(job.dead[part]) if part < len(job.dead) else np.zeros(0, np.int64)]
-    for step in steps:
-        gone = np.load(job.work / f"{step}-gone.npy", mmap_mode="r")
-        start, end = np.searchsorted(gone, [part << 32, (part + 1) << 32])
-        rows.append(np.asarray(gone[start:end]) & 0xFFFFFFFF)
-    return np.concatenate(rows)
+def _gone(job: Job, part: int) -> NDArray[np.int64]:
+    """The rows of a part that are dead."""
+    return np.load(job.dead[part]) if part < len(job.dead) else np.zeros(0, np.int64)
+
+
+def _entries(job: Job, step: str, partition: int, *without: str) -> pa.Table:
+    """The entries of a partition but for those of rows that earlier steps took out."""
+    entries = read_slices(job.files(step, len(job.parts.paths)), partition)
+    places = (entries["part"].to_numpy() << 32) | entries["row"].to_numpy()
+    kept = np.ones(len(entries), np.bool_)
+    for earlier in without:
+        kept &= ~np.isin(places, np.load(job.work / f"{earlier}-gone.npy", mmap_mode="r"))
+    return entries.filter(pa.array(kept)).combine_chunks()
 
 
 def _halves(joined: bytes) -> NDArray[np.uint64]:

@@ -9,9 +9,10 @@ Shapes: N rows, B bands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,24 @@ from numpy.typing import NDArray
 from sixfold.systems.rag.clean.minhash import BANDS, PERMUTATIONS, band_hashes
 from sixfold.systems.rag.shingles import jaccard
 
-__all__ = ["Fate", "Rows", "Verified", "band_entries", "candidate_pairs", "same_text", "same_url", "verify"]
+__all__ = [
+    "Fate",
+    "Rows",
+    "Verified",
+    "band_entries",
+    "candidate_pairs",
+    "compared_rows",
+    "same_text",
+    "same_url",
+    "verify",
+]
+
+
+class ShinglesAt(Protocol):
+    """(S) The shingles of the document at (part, row)."""
+
+    def __getitem__(self, place: tuple[int, int], /) -> NDArray[np.uint64]: ...
+
 
 KEYS = ("high", "low")
 PLACE = ("rank", "part", "row")
@@ -140,6 +158,12 @@ def distinct_pairs(pairs: pa.Table) -> pa.Table:
     return pairs.take(pa.array(order[starts]))
 
 
+def compared_rows(pairs: pa.Table) -> pa.Table:
+    """The rows (part, row) on both sides of some pairs, each once."""
+    both = {name: pa.chunked_array([*pairs[name].chunks, *pairs["kept_" + name].chunks]) for name in ("part", "row")}
+    return pa.table(both).group_by(["part", "row"]).aggregate([])
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A near duplicate: its row, the place of the earliest document that it repeats, and their Jaccard."""
@@ -150,9 +174,7 @@ class Verified:
     jaccard: float
 
 
-def verify(
-    pairs: pa.Table, shingles_at: Mapping[tuple[int, int], NDArray[np.uint64]], threshold: float
-) -> list[Verified]:
+def verify(pairs: pa.Table, shingles_at: ShinglesAt, threshold: float) -> list[Verified]:
     """The near duplicates among the later rows of distinct, sorted pairs, by the earliest match of each."""
     found: list[Verified] = []
     columns = (pairs[name].to_pylist() for name in ("part", "row", "kept_part", "kept_row"))

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -31,12 +32,12 @@ class Journal:
         self._file = path.open("ab", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.finished: set[int] = set()  # positions with an outcome
-        self.begun = 0  # attempts, of this session and the earlier ones
+        self.attempts: Counter[int] = Counter()  # by position, of this session and the earlier ones
         self.whole_bytes = 0
         for entry, end in self._entries():
             self.whole_bytes = end
             if "begin" in entry:
-                self.begun += 1
+                self.attempts[entry["begin"]] += 1
             else:
                 self.finished.add(entry["at"])
         self._file.truncate(self.whole_bytes)
@@ -55,12 +56,12 @@ class Journal:
     @property
     def rework(self) -> int:
         """Records that were begun and lost: each costs one more attempt."""
-        return self.begun - len(self.finished)
+        return self.attempts.total() - len(self.finished)
 
     def begin(self, position: int) -> None:
         """Note that the record at `position` is in flight."""
         self._append({"begin": position})
-        self.begun += 1
+        self.attempts[position] += 1
 
     def finish(self, position: int, outcome: Document | Dropped) -> None:
         """Note what became of the record at `position`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -24,12 +23,12 @@ from sixfold.study import (
     Trial,
     output_folder,
 )
-from sixfold.systems.rag.build_clean import warm_cleaner
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
-from sixfold.systems.rag.build_steps import clean, drop_duplicates, plan
+from sixfold.systems.rag.build_steps import GROUPS_A_WORKER, clean, drop_duplicates, plan, rehearse
 from sixfold.systems.rag.crawl.actors import crawl_distributed
 from sixfold.systems.rag.crawl.crawler import crawl_single
 from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
+from sixfold.systems.rag.dedup import DEDUP_MAPS
 from sixfold.systems.rag.embedded_web import hub_and_limits, server_cpu_s
 
 __all__ = ["build_settings", "checks", "corpus_folder", "kept_digests", "predict", "run"]
@@ -63,14 +62,14 @@ def run(trial: Trial) -> Measurement:
     if not single:
         context.lab()
     server_s = server_cpu_s(context.work)
-    inputs, crawl_s, crawl_readings, payload_bytes = _crawl(trial)
+    inputs, crawl_s, crawl_readings = _crawl(trial)
     server_s = server_cpu_s(context.work) - server_s
     # Workers live as long as a build: what they load once is not part of what a page costs.
     crew: Crew = SerialCrew(Axis.DATA) if single else RayCrew(trial.workers, Axis.DATA)
-    crew.warm_up(partial(warm_cleaner, settings, not single))
+    crew.warm_up(partial(rehearse, settings))
     began = time.perf_counter()
     plan(folder, inputs, settings)
-    reports = clean(folder, crew, advance, killable=not single)
+    reports = clean(folder, crew, advance)
     cleaned = time.perf_counter()
     counts = drop_duplicates(folder, crew, [])
     ended = time.perf_counter()
@@ -93,7 +92,6 @@ def run(trial: Trial) -> Measurement:
             "server_cpu_s": server_s,
             "splits": len(reports),
             "documents": sum(report.kept for report in reports) - sum(counts.values()),
-            "payload_bytes": float(payload_bytes),
             "rework_records": sum(report.rework for report in reports),
             **{f"dropped {stage}": float(n) for stage, n in counts.items()},
         },
@@ -101,21 +99,21 @@ def run(trial: Trial) -> Measurement:
 
 
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:
-    """Amdahl over what p cores give; every page to a killable child and back; the site's server shares the cores."""
+    """Amdahl over what p cores give; a message a task; the site's server shares the cores."""
     profile, extra = context.profile, baseline.extra
     serial = min(1.0, extra["driver_s"] / baseline.wall_s)
     compute_s = float(amdahl_time_s(baseline.wall_s, serial, workers)) / profile.ceiling(workers)
-    link, ray = profile.process_link, profile.ray
-    to_child_s = 2 * baseline.work * link.alpha_s.median + extra["payload_bytes"] * link.beta_s_per_byte.median
-    hand_out_s = extra["splits"] * 7 * ray.actor_alpha_s.median if ray is not None else 0.0  # clean, six dedup maps
+    ray = profile.ray
+    tasks = extra["splits"] + DEDUP_MAPS * GROUPS_A_WORKER * workers
+    hand_out_s = tasks * ray.actor_alpha_s.median if ray is not None else 0.0
     cores = profile.machine.cores
     server_s = extra["server_cpu_s"] / cores if workers >= cores else 0.0
     terms = {
         "compute": compute_s,
-        "communication": (to_child_s + hand_out_s) / workers,
+        "communication": hand_out_s / workers,
         "idle: the site's server on a shared core": server_s,
     }
-    law = "T(1) (s + (1-s)/p) / ceiling(p) + (pages 2 alpha + bytes beta + splits alpha_Ray) / p + server / cores"
+    law = "T(1) (s + (1-s)/p) / ceiling(p) + tasks alpha_Ray / p + server / cores"
     return Prediction(workers, sum(terms.values()), law, terms)
 
 
@@ -147,21 +145,21 @@ def kept_digests(folder: BuildFolder) -> set[tuple[str, bytes]]:
     return kept
 
 
-def _crawl(trial: Trial) -> tuple[list[str], float, list[Reading], int]:
-    """Crawl the embedded web into WARC files; where they are, the seconds, the meters, the bytes.
+def _crawl(trial: Trial) -> tuple[list[str], float, list[Reading]]:
+    """Crawl the embedded web into WARC files; where they are, the seconds, the meters.
 
     With input of the user's there is nothing to crawl.
     """
     given = list(trial.context.settings["inputs"])
     if given:
-        return given, 0.0, [], sum(path.stat().st_size for path in map(Path, given) if path.is_file())
+        return given, 0.0, []
     out = trial.folder / "crawl"
     hub, limits = hub_and_limits(trial.context.work)
     if trial.workers == BASELINE:
         report = crawl_single([hub], out, limits)
     else:
         report = crawl_distributed([hub], out, limits, workers=trial.workers)
-    return [str(out / "warc")], report.seconds, list(report.readings), report.payload_bytes
+    return [str(out / "warc")], report.seconds, list(report.readings)
 
 
 def _agreement(context: Context, folder: BuildFolder) -> float:

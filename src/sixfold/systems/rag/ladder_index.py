@@ -165,7 +165,7 @@ def queries(context: Context) -> list[KnownItem]:
 def spare_queries(context: Context) -> list[KnownItem]:
     """Other known items, for tuning: none of them is ever scored."""
     n = context.settings["queries"]
-    return _known_items(context.work, context.seed)[n : 5 * n]
+    return _known_items(context.work, context.seed)[n : 3 * n]
 
 
 def baseline_passages(context: Context) -> Sequence[IndexedChunk]:

@@ -74,7 +74,10 @@ def run(trial: Trial) -> Measurement:
     asked = _query_vectors(trial.context)
     corpus, padded = trial.folder / "index", trial.folder / "padded"
     _write_index(corpus, _corpus(trial.context), shards)
-    _write_index(padded, _padded(trial.context), shards)
+    if trial.workers == 1:  # one shard is one shard, whoever holds it
+        padded = output_folder(trial.context, STAGE, BASELINE, trial.repeat) / "padded"
+    else:
+        _write_index(padded, _padded(trial.context), shards)
     if single:
         handles: list[Shard] | list[RayShard] = [Shard.open(padded, 0, in_memory=True)]
         real: list[Shard] | list[RayShard] = [Shard.open(corpus, 0)]

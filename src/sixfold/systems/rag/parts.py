@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from sixfold.errors import InputError
 from sixfold.systems.rag.duplicates import Rows
-from sixfold.systems.rag.shingles import shingles
 
 __all__ = ["Parts"]
 
@@ -56,18 +55,26 @@ class Parts:
                     yield rows, table
 
     def take(self, part: int, rows: NDArray[np.int64], columns: list[str]) -> pa.Table:
-        """Some columns of ascending rows of a part, reading only the row groups they lie in."""
+        """Some columns of ascending rows of a part."""
         with self._opened(part) as file:
-            taken = [file.schema_arrow.empty_table().select(columns)]
+            nothing = file.schema_arrow.empty_table().select(columns)
+        return pa.concat_tables([nothing, *(table for _, table in self.take_groups(part, rows, columns))])
+
+    def take_groups(
+        self, part: int, rows: NDArray[np.int64], columns: list[str]
+    ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Ascending rows of a part and some of their columns, by row group; only those they lie in are read."""
+        if not len(rows):
+            return
+        with self._opened(part) as file:
             start = 0
             for group in range(file.num_row_groups):
                 end = start + file.metadata.row_group(group).num_rows
                 low, high = np.searchsorted(rows, [start, end])
                 if low < high:
-                    here = pa.array(rows[low:high] - start)
-                    taken.append(file.read_row_group(group, columns=columns).take(here))
+                    here = rows[low:high]
+                    yield here, file.read_row_group(group, columns=columns).take(pa.array(here - start))
                 start = end
-            return pa.concat_tables(taken)
 
     def names(self, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str]]:
         """The URLs of documents at (part, row), and where they come from as "file:offset"."""
@@ -76,16 +83,6 @@ class Parts:
             taken = self.take(part, rows, ["url", "source_file", "source_offset"]).to_pylist()
             told = [(t["url"], f"{t['source_file']}:{t['source_offset']}") for t in taken]
             found.update(_keyed(part, rows, told))
-        return found
-
-    def shingles(self, pairs: pa.Table) -> dict[tuple[int, int], NDArray[np.uint64]]:
-        """The shingles of every document in some pairs; of the texts one row group at a time is held."""
-        later = zip(pairs["part"].to_pylist(), pairs["row"].to_pylist(), strict=True)
-        kept = zip(pairs["kept_part"].to_pylist(), pairs["kept_row"].to_pylist(), strict=True)
-        found: dict[tuple[int, int], NDArray[np.uint64]] = {}
-        for part, rows in _by_part([*later, *kept]):
-            texts = self.take(part, rows, ["text"])["text"]
-            found.update(_keyed(part, rows, (shingles(text.as_py()) for text in texts)))
         return found
 
     @contextmanager

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sixfold.errors import ConfigError
 from sixfold.parts.analyzer import Analyzer
 from sixfold.parts.fusion import Run, standard
-from sixfold.parts.vectors import recall
+from sixfold.parts.vectors import fewest_probes, recall
 from sixfold.systems.rag.index.filters import Filter
 from sixfold.systems.rag.index.scatter import ShardHandle, wait_all
 from sixfold.systems.rag.index.segment import IndexedChunk
@@ -151,24 +151,15 @@ class Retriever:
         """The smallest number of probes, one for all segments, with this recall@k against the exact scan.
 
         Sets `probes` and returns it. Use questions like those to come, and none that will be scored. The
-        default is one point below exact. Bisection, as in `parts.vectors.tune`.
+        default is one point below exact.
         """
-        if not 0 < target_recall <= 1:
-            raise ConfigError(f"got target_recall={target_recall}, expected above 0 and at most 1")
         _, exact_qk = self.search_vectors(queries_qd, k)
 
-        def reached(probes: int) -> bool:
-            return recall(self.search_vectors(queries_qd, k, probes)[1], exact_qk) >= target_recall
+        def recall_at(probes: int) -> float:
+            return recall(self.search_vectors(queries_qd, k, probes)[1], exact_qk)
 
-        high = 1
-        while high < most and not reached(high):
-            high *= 2
-        low = high // 2 + 1
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if reached(middle) else (middle + 1, high)
-        self.probes = high
-        return high
+        self.probes = fewest_probes(recall_at, target_recall, most)
+        return self.probes
 
     def _gather(self, method: str, *args: Any) -> list[Any]:
         return wait_all([shard.begin(method, *args) for shard in self._shards])

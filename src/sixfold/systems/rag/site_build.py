@@ -21,7 +21,7 @@ from sixfold.systems.rag.site_render import module_names, package_versions, rend
 __all__ = ["HUB_ADDRESS", "render_site"]
 
 HUB_ADDRESS = "127.0.0.2"
-_FORMAT = 7  # of the stored site: raise it when what is rendered changes
+_FORMAT = 9  # of the stored site: raise it when what is rendered changes
 
 
 def render_site(
@@ -36,7 +36,8 @@ def render_site(
     """Render the site once and return its folder (`site.json`, `truth.json`, `pages.bin`).
 
     The folder is named after the versions of everything shown, so an upgrade renders again. `limit` bounds
-    the number of module pages: whole packages in an order drawn from `seed`. ConfigError when none is left.
+    the number of module pages: whole packages in an order drawn from `seed`. Every package has a mirror, a second
+    host with the same pages: the web repeats itself as well. ConfigError when none is left.
     """
     modules = _chosen(module_names(packages), limit, seed)
     if not modules:
@@ -46,11 +47,17 @@ def render_site(
     if (folder / "site.json").exists():
         return folder
     rendered = _render(modules, processes or os.cpu_count() or 1, progress)
-    addresses = _addresses(modules)
+    addresses = _addresses([name for package in modules for name in (package, _mirror(package))])
     pages = {page.module: page.html_zlib for page in rendered if page.html_zlib}
     failed = {page.module: page.error for page in rendered if page.error}
-    _store(folder, _assemble(modules, pages, addresses), addresses, failed, seed)
+    hosts = _assemble(modules, pages, addresses)
+    hosts |= {_mirror(name): dict(host) for name, host in hosts.items()}
+    _store(folder, hosts, addresses, failed, seed)
     return folder
+
+
+def _mirror(name: str) -> str:
+    return f"{name}-mirror"
 
 
 def _chosen(modules: dict[str, list[str]], limit: int | None, seed: int) -> dict[str, list[str]]:
@@ -66,7 +73,7 @@ def _chosen(modules: dict[str, list[str]], limit: int | None, seed: int) -> dict
     return dict(sorted(kept.items()))
 
 
-def _addresses(names: Sequence[str] | dict[str, list[str]]) -> dict[str, str]:
+def _addresses(names: Sequence[str]) -> dict[str, str]:
     """Host name -> address in 127.0/16, from a hash of the name: it stays when other packages come and go."""
     taken = {HUB_ADDRESS}
     addresses: dict[str, str] = {}

@@ -58,7 +58,7 @@ def add_faults(hosts: dict[str, Host], addresses: dict[str, str], seed: int) -> 
 
     every = sorted((name, path) for name in names for path in modules[name])
     for name, path in rng.sample(every, min(len(every), max(2, len(every) // 120))):
-        hosts[name][path] = replace(hosts[name][path], delay_s=round(rng.uniform(0.04, 0.08), 3))
+        hosts[name][path] = replace(hosts[name][path], delay_s=round(rng.uniform(0.02, 0.04), 3))
         note("slow", name, path)
 
     for name in pick(4):

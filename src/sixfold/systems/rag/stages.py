@@ -66,6 +66,7 @@ STAGES = (
         predict=ladder_clean.predict,
         run=ladder_clean.run,
         checks=ladder_clean.checks,
+        repeats=3,
     ),
     Stage(
         name="index",
@@ -131,8 +132,8 @@ SYSTEM = System(
     baseline=baseline,
     gate=Gate(tolerance=0.01),
     lengths={
-        Length.QUICK: {**_COMMON, "pages": 120, "split_bytes": 60_000, "queries": 30, "vectors": 100_000},
-        Length.DEFAULT: {**_COMMON, "pages": 600, "split_bytes": 100_000, "queries": 100, "vectors": 200_000},
+        Length.QUICK: {**_COMMON, "pages": 120, "split_bytes": 200_000, "queries": 30, "vectors": 100_000},
+        Length.DEFAULT: {**_COMMON, "pages": 700, "split_bytes": 600_000, "queries": 100, "vectors": 150_000},
         Length.FULL: {
             **_COMMON, "pages": 1_500, "split_bytes": 400_000, "queries": 400, "vectors": 400_000, "repeats": 3,
         },

@@ -17,6 +17,7 @@ from typing import Any
 from sixfold.errors import ConfigError, PrerequisiteError, UserError
 from sixfold.systems.rag.crawl.crawler import finish_files, opened_crawl
 from sixfold.systems.rag.crawl.exchange import Loan, Status
+from sixfold.systems.rag.crawl.fetch import load_client
 from sixfold.systems.rag.crawl.frontier import Entry
 from sixfold.systems.rag.crawl.journal import Found, JournalState, read_journals
 from sixfold.systems.rag.crawl.limits import CrawlLimits
@@ -26,7 +27,8 @@ from sixfold.systems.rag.crawl.worker import CrawlWorker
 
 __all__ = ["crawl_distributed"]
 
-_POLL_S = 0.02
+_REST_S = 0.5  # how long a busy worker may keep its state to itself
+_PAUSE_S = 0.02  # before looking again at a crawl that was told to go on
 _START_TIMEOUT_S = 120.0
 _CALL_TIMEOUT_S = 60.0
 _MAX_REPLACEMENTS = 20  # in one crawl: more deaths than this have a cause that a restart does not mend
@@ -58,10 +60,11 @@ class _CrawlActor:
         self._limits = CrawlLimits(**limits)
         self._peers = _Peers(index)
         self._worker: CrawlWorker | None = None
-        self._running: asyncio.Task[WorkerStats] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     async def load(self, granted: int | None, resend: bool, level: int) -> int:
         """Fold the journals into a worker; gives this process's id."""
+        load_client()
         self._worker = CrawlWorker(
             self._out,
             self._limits,
@@ -100,17 +103,24 @@ class _CrawlActor:
     async def status(self) -> Status:
         return self._loaded().status()
 
+    async def rest(self) -> Status:
+        """Its state when it has nothing to do, or after `_REST_S`: asking again and again would slow it down."""
+        return await self._loaded().rest(_REST_S)
+
     async def raise_level(self) -> None:
         self._loaded().raise_level()
 
     async def grant(self, pages: int) -> None:
         self._loaded().grant(pages)
 
-    async def finish(self) -> WorkerStats:
+    async def finish(self) -> None:
         if self._running is None:
             raise UserError("the worker was never begun")
         self._loaded().stop()
-        return await self._running
+        await self._running
+
+    async def stats(self) -> WorkerStats:
+        return self._loaded().stats()
 
     def _journals(self) -> JournalState:
         return read_journals(self._out / "crawl" / "journal", self._out / "warc")
@@ -135,8 +145,8 @@ class _Fleet:
         self._pids: list[int] = []
         self._level = self._replaced = 0
 
-    def start(self, seeds: list[str], done: int) -> None:
-        """Start every worker, then seed the first: it passes on what it does not own."""
+    def start(self, done: int) -> None:
+        """Start every worker's process."""
         shares: list[int | None] = [None] * self._workers
         if self._limits.max_pages is not None:
             budget = max(0, self._limits.max_pages - done)
@@ -151,6 +161,9 @@ class _Fleet:
                 "free some of its CPUs; see `ray status`"
             ) from None
         self._get([actor.meet.remote(self._actors) for actor in self._actors])
+
+    def begin(self, seeds: list[str]) -> None:
+        """Seed the first worker: it passes on what it does not own."""
         self._get([a.begin.remote(seeds if index == 0 else []) for index, a in enumerate(self._actors)])
         self._tell()
 
@@ -160,29 +173,26 @@ class _Fleet:
         It is when everyone was idle in two rounds in a row and nobody did anything in between: then there was
         a moment between the rounds at which all were idle at once (F. Mattern, 1987, section 4).
         """
-        before: list[int] | None = None
         while True:
-            time.sleep(_POLL_S)
-            states = self._states()
-            if states is None:
-                before = None
+            before = self._states(show, "rest")
+            if before is None or not all(state.quiet for state in before):
                 continue
-            for state in states:
-                if state.error is not None:
-                    raise UserError(state.error)
-            show(states)
-            quiet = all(state.idle or state.paused for state in states)
-            activity = [state.activity for state in states]
-            if not quiet or before != activity:
-                before = activity if quiet else None
-            elif self._go_on(states):
-                before = None
-            else:
+            states = self._states(show, "status")
+            if states is None or not all(state.quiet for state in states):
+                continue
+            if [state.activity for state in states] != [state.activity for state in before]:
+                continue
+            if not self._go_on(states):
                 return
+            time.sleep(_PAUSE_S)
 
-    def finish(self) -> list[WorkerStats]:
+    def finish(self) -> None:
         """Stop every worker; their files are whole when this returns."""
-        return list(self._get([actor.finish.remote() for actor in self._actors]))
+        self._get([actor.finish.remote() for actor in self._actors])
+
+    def stats(self) -> list[WorkerStats]:
+        """What every finished worker did."""
+        return self._get([actor.stats.remote() for actor in self._actors])
 
     def kill(self) -> None:
         """End the processes."""
@@ -201,9 +211,9 @@ class _Fleet:
         if self._on_workers is not None:
             self._on_workers(list(self._pids))
 
-    def _states(self) -> list[Status] | None:
+    def _states(self, show: Callable[[Sequence[Status]], None], method: str) -> list[Status] | None:
         """Everyone's state, or None after somebody was found dead and replaced."""
-        refs = [actor.status.remote() for actor in self._actors]
+        refs = [getattr(actor, method).remote() for actor in self._actors]
         states: list[Status] = []
         for index, ref in enumerate(refs):
             try:
@@ -211,6 +221,10 @@ class _Fleet:
             except self._ray.exceptions.RayActorError:
                 self._replace(index)
                 return None
+        for state in states:
+            if state.error is not None:
+                raise UserError(state.error)
+        show(states)
         return states
 
     def _replace(self, index: int) -> None:
@@ -300,12 +314,14 @@ def crawl_distributed(
         finish_files(archive, keep=workers - 1)
         fleet = _Fleet(out_dir, bounds, workers, on_workers)
         try:
-            fleet.start(urls, done)
+            fleet.start(done)
             start_s = time.perf_counter()
+            fleet.begin(urls)
             with crawl_progress(progress, done=done) as show:
                 fleet.watch(show)
-            stats = fleet.finish()
+            fleet.finish()
+            seconds = time.perf_counter() - start_s
+            stats = fleet.stats()
         finally:
             fleet.kill()
-        seconds = time.perf_counter() - start_s
         return write_report(out_dir, read_journals(journals, archive), stats, seconds=seconds, workers=workers)

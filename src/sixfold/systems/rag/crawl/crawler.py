@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.files import read_json, replace_json
+from sixfold.systems.rag.crawl.fetch import load_client
 from sixfold.systems.rag.crawl.journal import read_journals
 from sixfold.systems.rag.crawl.limits import CrawlLimits, seed_urls
 from sixfold.systems.rag.crawl.progress import crawl_progress
@@ -79,6 +80,7 @@ def crawl_single(
 
 
 async def _crawl_single(urls: list[str], out_dir: Path, limits: CrawlLimits, progress: bool) -> CrawlReport:
+    load_client()
     start_s = time.perf_counter()
     journals, archive = out_dir / "crawl" / "journal", out_dir / "warc"
     state = read_journals(journals, archive)
@@ -91,9 +93,9 @@ async def _crawl_single(urls: list[str], out_dir: Path, limits: CrawlLimits, pro
         while not running.done():
             await asyncio.wait([running], timeout=0.5)
             show([worker.status()])
-        stats = await running
+        await running
     seconds = time.perf_counter() - start_s
-    return write_report(out_dir, read_journals(journals, archive), [stats], seconds=seconds, workers=1)
+    return write_report(out_dir, read_journals(journals, archive), [worker.stats()], seconds=seconds, workers=1)
 
 
 def finish_files(archive: Path, keep: int) -> None:

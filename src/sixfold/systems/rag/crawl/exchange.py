@@ -45,3 +45,8 @@ class Status:
     deeper: int
     lent: int
     error: str | None
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing will happen here unless somebody else makes it."""
+        return self.idle or self.paused

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import resource
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from sixfold.errors import first_line
 from sixfold.systems.rag.crawl.limits import CrawlLimits, Scope
 from sixfold.systems.rag.crawl.links import canonical_url, host_of
 from sixfold.systems.rag.crawl.robots import MAX_ROBOTS_BYTES, RobotsPolicy
@@ -16,10 +19,11 @@ from sixfold.systems.rag.crawl.robots import MAX_ROBOTS_BYTES, RobotsPolicy
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Failure", "FetchResult", "Fetched", "Fetcher", "fetch_robots"]
+__all__ = ["Failure", "FetchResult", "Fetched", "Fetcher", "fetch_robots", "load_client"]
 
 _ROBOTS_HOPS = 5
 _OPEN_FILES = 16_384
+_ROOM_FOR_FILES = 1_024
 _BOMB_RATIO = 100  # deflate reaches 1,032; text rarely passes 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -53,6 +57,19 @@ class Failure:
 FetchResult = Fetched | Failure
 
 
+def load_client() -> None:
+    """What a process does once and what takes as long as some hundred pages, before anything is timed.
+
+    Imports the HTTP library, and grows the table of open files: in a process with threads each doubling of it
+    waits for the kernel's other processors (10 ms were seen).
+    """
+    import aiohttp  # noqa: F401
+
+    allowed = _allow_many_files()
+    with open(os.devnull, "rb") as any_file:
+        os.close(fcntl.fcntl(any_file, fcntl.F_DUPFD_CLOEXEC, min(_ROOM_FOR_FILES, allowed) - 1))
+
+
 class Fetcher:
     """A client session for one crawl; use it as an async context manager.
 
@@ -67,7 +84,6 @@ class Fetcher:
         import aiohttp
 
         limits = self._limits
-        _allow_many_files()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=5, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=limits.timeout_s, sock_connect=limits.connect_timeout_s),
@@ -101,17 +117,17 @@ class Fetcher:
         except TimeoutError:
             return Failure("timeout", f"no whole answer in {self._limits.timeout_s:g} s", transient=True)
         except aiohttp.ClientPayloadError as error:
-            return Failure("truncated-body", _short(error), transient=True)
+            return Failure("truncated-body", first_line(error), transient=True)
         except aiohttp.ServerDisconnectedError:
             return Failure("disconnected", "closed without an answer", transient=True)
         except aiohttp.ClientConnectorDNSError as error:
-            return Failure("unknown-host", _short(error), transient=True)
+            return Failure("unknown-host", first_line(error), transient=True)
         except aiohttp.ClientSSLError as error:
-            return Failure("tls", _short(error))
+            return Failure("tls", first_line(error))
         except aiohttp.ClientOSError as error:  # includes refused connections
-            return Failure("connection", _short(error), transient=True)
+            return Failure("connection", first_line(error), transient=True)
         except (aiohttp.ClientError, ValueError) as error:
-            return Failure("bad-http", _short(error))
+            return Failure("bad-http", first_line(error))
 
     async def _read(self, response: aiohttp.ClientResponse, accepted: tuple[str, ...]) -> FetchResult:
         status, raw = response.status, response.headers
@@ -147,7 +163,7 @@ class Fetcher:
                 try:
                     chunk = inflate.decompress(chunk, limit - size + 1)
                 except zlib.error as error:
-                    return b"", None, Failure("bad-encoding", _short(error), status=response.status)
+                    return b"", None, Failure("bad-encoding", first_line(error), status=response.status)
             chunks.append(chunk)
             size += len(chunk)
             if size > limit:
@@ -191,18 +207,16 @@ async def fetch_robots(fetcher: Fetcher, url: str, limits: CrawlLimits, scope: S
         await asyncio.sleep(limits.delay_s)
 
 
-def _allow_many_files() -> None:
-    """Kept-alive connections to many hosts outnumber the usual soft limit of 1,024 open files."""
+def _allow_many_files() -> int:
+    """Kept-alive connections to many hosts outnumber the usual soft limit of 1,024 open files; gives the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def _seconds(value: str | None) -> float | None:
     """Retry-After in seconds; its date form is left to the ordinary back-off."""
     return float(value) if value is not None and value.isdigit() else None
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]

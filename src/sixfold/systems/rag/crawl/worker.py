@@ -28,7 +28,8 @@ from sixfold.systems.rag.crawl.warc import WarcWriter, http_head
 
 __all__ = ["CrawlWorker"]
 
-_COALESCE_S = 0.03  # links to other workers wait this long for company
+_COALESCE_S = 0.02  # between two deliveries: links to other workers wait for company, the first ones do not
+_REST_POLL_S = 0.004
 _HUNGRY_S = (0.02, 0.1)  # how often a worker without work asks others for some: at first, at most
 
 
@@ -99,10 +100,10 @@ class CrawlWorker:
 
     # The life of a worker.
 
-    async def run(self) -> WorkerStats:
+    async def run(self) -> None:
         """Crawl until `stop()`; raises what stopped it, such as a full disk. The archive is left whole."""
         self._changed, self._outgoing = asyncio.Event(), asyncio.Event()
-        cpu_s = time.process_time()
+        began_cpu_s = time.process_time()
         with Meter(Axis.DATA, base=Part.COMMUNICATION) as meter:
             # Requests are also started from other workers' calls, which know nothing of this meter.
             self._meter, self._context = meter, contextvars.copy_context()
@@ -134,15 +135,19 @@ class CrawlWorker:
                     self._close()
             if self._error is not None:
                 raise self._error
-            filling = self._seen.estimated_false_positive_rate()
-            return WorkerStats(
-                fetched=self._fetched,
-                requests=self._requests,
-                false_positive_rate=self._seen.measured_false_positive_rate(),
-                expected_false_positives=filling * self._seen.added / 2,  # the rate grows from 0 to `filling`
-                cpu_s=time.process_time() - cpu_s,
-                reading=meter.reading(),
-            )
+        self._cpu_s = time.process_time() - began_cpu_s
+
+    def stats(self) -> WorkerStats:
+        """What `run` came to; measuring the seen-set takes longer than some pages, so it is not part of the crawl."""
+        filling = self._seen.estimated_false_positive_rate()
+        return WorkerStats(
+            fetched=self._fetched,
+            requests=self._requests,
+            false_positive_rate=self._seen.measured_false_positive_rate(),
+            expected_false_positives=filling * self._seen.added / 2,  # the rate grows from 0 to `filling`
+            cpu_s=self._cpu_s,
+            reading=self._meter.reading(),
+        )
 
     def stop(self) -> None:
         """Make `run` return; what is in flight is dropped and stays unfinished in the journal."""
@@ -175,6 +180,13 @@ class CrawlWorker:
             lent=self._frontier.lent,
             error=None if self._error is None else f"{self._error}",
         )
+
+    async def rest(self, longest_s: float) -> Status:
+        """Where it stands as soon as it has nothing to do, or has failed, or after `longest_s`."""
+        until_s = time.monotonic() + longest_s
+        while not (status := self.status()).quiet and status.error is None and time.monotonic() < until_s:
+            await asyncio.sleep(_REST_POLL_S)
+        return status
 
     @property
     def _paused(self) -> bool:
@@ -209,7 +221,7 @@ class CrawlWorker:
 
     def lend(self, borrower: int, at_most: int) -> Loan:
         """Hand URLs to a worker that has none."""
-        if self._stopping or self._frontier.queued < 2 * self._limits.concurrency:
+        if self._stopping or self._frontier.queued < self._limits.concurrency:
             return Loan((), {})
         leases = self._frontier.lend(borrower, time.monotonic(), at_most)
         self._activity += bool(leases)
@@ -404,7 +416,6 @@ class CrawlWorker:
             return
         while True:
             await outgoing.wait()
-            await asyncio.sleep(_COALESCE_S)
             outgoing.clear()
             for worker in {*self._outbox, *self._settled}:
                 links, settled = self._outbox.pop(worker, []), self._settled.pop(worker, [])
@@ -425,6 +436,7 @@ class CrawlWorker:
                     outgoing.set()
                 finally:
                     self._sending -= 1
+            await asyncio.sleep(_COALESCE_S)
 
     async def _borrow_loop(self) -> None:
         if self._exchange is None:
@@ -434,6 +446,7 @@ class CrawlWorker:
         while True:
             await asyncio.sleep(wait_s)
             if self._frontier.queued >= self._limits.concurrency // 2 or not self._within_grant():
+                wait_s = first_s
                 continue
             turn = (turn + 1) % self.workers
             if turn == self.index:
