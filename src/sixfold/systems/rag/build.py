@@ -130,8 +130,7 @@ def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance) -> Bu
         _clear_segments(index, folder)
         _discard(folder.path / "chunks")
 
-    text_bytes = sum(report.text_bytes for report in reports)
-    needed = planned_shards(text_bytes, settings.capacity_bytes, with_vectors=True)
+    needed = planned_shards(steps.kept_text_bytes(reports, counts), settings.capacity_bytes, with_vectors=True)
     _, (passages, written) = steps.fit_shards(folder.read_shards() or needed, max(needed, kept), attempt, undo)
     segments = [info for info in written if info is not None]
     jobs = [TuneJob(index / "segments" / info.name) for info in segments]

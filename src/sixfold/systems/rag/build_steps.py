@@ -30,6 +30,7 @@ __all__ = [
     "drop_duplicates",
     "embed",
     "fit_shards",
+    "kept_text_bytes",
     "plan",
     "rehearse",
     "write_segments",
@@ -94,6 +95,13 @@ def drop_duplicates(folder: BuildFolder, crew: Crew, before: list[BuildFolder]) 
     outcome = deduplicate(parts, old, folder.dedup, dead=dead, map=ordered, config=config)
     replace_json(folder.drop_counts, outcome.counts)
     return outcome.counts
+
+
+def kept_text_bytes(reports: list[CleanReport], dropped: dict[str, int]) -> int:
+    """About how many bytes of text deduplication left: its drops are taken to be as long as the others."""
+    documents = sum(report.kept for report in reports)
+    left = documents - sum(dropped.values())
+    return sum(report.text_bytes for report in reports) * left // max(1, documents)
 
 
 def rehearse(settings: BuildSettings, _: int) -> None:

@@ -56,7 +56,7 @@ def build(
         list[str], typer.Argument(help="WARC, WET, JSONL files or globs; folders of HTML, text, Markdown.")
     ],
     out: Annotated[Path, typer.Option(help="The index: made, resumed, or added to.")],
-    workers: Annotated[int, typer.Option(min=1, help="Ray actors.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Ray actors; 0: in this process, unguarded.")] = 2,
     capacity: Annotated[str, typer.Option(help="What one shard may hold, such as 512MB.")] = "1GB",
     preset: Annotated[str, typer.Option(help="Quality rules: web or documentation.")] = "web",
     languages: Annotated[str, typer.Option(help="Languages to keep, by commas; 'all' keeps every one.")] = "en",

@@ -31,9 +31,10 @@ from sixfold.study import (
     output_folder,
 )
 from sixfold.systems.rag.build_chunks import kept_documents
+from sixfold.systems.rag.build_clean import CleanReport
 from sixfold.systems.rag.build_folder import BuildFolder
 from sixfold.systems.rag.build_index import SegmentJob, index_bytes, planned_shards, write_shard
-from sixfold.systems.rag.build_steps import cut, fit_shards, write_segments
+from sixfold.systems.rag.build_steps import cut, fit_shards, kept_text_bytes, write_segments
 from sixfold.systems.rag.crew import Crew, RayCrew, SerialCrew
 from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo
 from sixfold.systems.rag.index.segment_reader import SegmentReader
@@ -210,8 +211,10 @@ def _capacity_bytes(context: Context) -> int:
 
 
 def _text_bytes(context: Context) -> int:
-    """Bytes of clean text of the corpus."""
-    return sum(read_json(corpus_folder(context).clean_report(part))["text_bytes"] for part in _parts(context))
+    """Bytes of clean text of the corpus, duplicates not counted."""
+    folder = corpus_folder(context)
+    reports = [CleanReport(**read_json(folder.clean_report(part))) for part in _parts(context)]
+    return kept_text_bytes(reports, read_json(folder.drop_counts))
 
 
 def _parts(context: Context) -> range:

@@ -65,7 +65,7 @@ def run_build(
     settings = BuildSettings(preset=preset, languages=languages, capacity_bytes=capacity_bytes)
     with _writing_to(out), _progress() as advance:
         folder = begin(inputs, out, settings)  # what is wrong with the input is said before Ray is started
-        if folder.done_path.exists():
+        if workers == 0 or folder.done_path.exists():
             serial = SerialCrew(Axis.DATA)
             return asdict(build(inputs, out, settings, serial, advance))
         with Lab.connect(address, workers=workers) if address else Lab.local(workers=workers):
