@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import make_build
 import pytest
 
-HERE = Path(__file__).parent
+SUPPORT = Path(make_build.__file__).parent
 LARGE = 1_000_000_000
 
 
@@ -21,9 +22,9 @@ def crash(inputs, index, *, seed, capacity_bytes=LARGE):
         "inputs": inputs, "index": str(index), "seed": seed,
         "capacity_bytes": capacity_bytes, "links": str(links),
     }  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run(
-        [sys.executable, str(HERE / "crash_server.py"), json.dumps(task)],
+        [sys.executable, str(SUPPORT / "crash_server.py"), json.dumps(task)],
         capture_output=True, text=True, env=environment, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

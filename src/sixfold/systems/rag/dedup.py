@@ -34,6 +34,7 @@ from sixfold.systems.rag.duplicates import (
     same_url,
     verify,
 )
+from sixfold.systems.rag.name_files import NAME_COLUMNS, read_names, write_names
 from sixfold.systems.rag.parts import Parts
 from sixfold.systems.rag.records_arrow import dropped_schema
 from sixfold.systems.rag.shingle_files import MappedShingles, write_shingles
@@ -42,7 +43,7 @@ from sixfold.systems.rag.shuffle import read_slices, write_slices
 __all__ = ["DEDUP_MAPS", "DedupConfig", "Deduplication", "deduplicate"]
 
 Map = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
-FOLDERS = ("url", "url-fates", "text", "text-fates", "band", "pairs", "compared", "shingles", "drops")
+FOLDERS = ("names", "url", "url-fates", "text", "text-fates", "band", "pairs", "compared", "shingles", "drops")
 REASONS = {"duplicate-url": "same-url", "exact-duplicate": "same-text", "near-duplicate": "similar-text"}
 DEDUP_MAPS = 4  # over the parts; those over a few partitions come to nothing beside them
 ENTRY_BYTES = 32
@@ -141,9 +142,11 @@ def _run(map: Map, task: Callable[[Job, int], None], job: Job, numbers: Iterable
 
 
 def _spread(job: Job, part: int) -> None:
-    """The entries of every document: by the hash of its URL, by that of its text, and one a band."""
-    urls, texts, bands = [], [], []
-    for rows, batch in job.parts.batches(part, ["doc_id", "text_digest", "signature"], _gone(job, part)):
+    """The name of every document, and its entries: by the hash of its URL, by that of its text, and one a band."""
+    columns = ["doc_id", "text_digest", "signature", *NAME_COLUMNS]
+    names, urls, texts, bands = [], [], [], []
+    for rows, batch in job.parts.batches(part, columns, _gone(job, part)):
+        names.append((rows.row, batch))
         high, low = _halves(bytes.fromhex("".join(batch["doc_id"].to_pylist())))
         text_high, text_low = _halves(b"".join(batch["text_digest"].to_pylist()))
         places = rows.columns()
@@ -155,6 +158,7 @@ def _spread(job: Job, part: int) -> None:
             expected = f"expected {4 * PERMUTATIONS}: clean it again"
             raise InputError(f"signatures of {got} bytes, {expected}", path=job.parts.paths[part])
         bands.append(band_entries(signatures, rows))
+    write_names(names, job.work / "names" / f"{part:06d}.arrow")
     for step, tables, key in (("url", urls, "high"), ("text", texts, "high"), ("band", bands, "hash")):
         _write_entries(job, step, part, tables, key)
 
@@ -208,7 +212,7 @@ def _drops(job: Job, part: int) -> pa.Table:
     verdicts.sort()
     columns = ["url", "source_file", "source_offset", "source_digest", "order"]
     taken = job.parts.take(part, np.array([v[0] for v in verdicts], np.int64), columns)
-    names = job.parts.names([place for _, place, _, _ in verdicts])
+    names = read_names(job.files("names", len(job.parts.paths)), [place for _, place, _, _ in verdicts])
     told = {
         "stage": [stage for _, _, stage, _ in verdicts],
         "reason": [REASONS[stage] for _, _, stage, _ in verdicts],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +16,6 @@ from sixfold.errors import InputError
 from sixfold.systems.rag.duplicates import Rows
 
 __all__ = ["Parts"]
-
-T = TypeVar("T")
 
 PUBLISHED = -(1 << 62)  # ranks of published rows begin here, below every order
 
@@ -76,15 +73,6 @@ class Parts:
                     yield here, file.read_row_group(group, columns=columns).take(pa.array(here - start))
                 start = end
 
-    def names(self, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str]]:
-        """The URLs of documents at (part, row), and where they come from as "file:offset"."""
-        found: dict[tuple[int, int], tuple[str, str]] = {}
-        for part, rows in _by_part(places):
-            taken = self.take(part, rows, ["url", "source_file", "source_offset"]).to_pylist()
-            told = [(t["url"], f"{t['source_file']}:{t['source_offset']}") for t in taken]
-            found.update(_keyed(part, rows, told))
-        return found
-
     @contextmanager
     def _opened(self, part: int) -> Iterator[pq.ParquetFile]:
         path = self.paths[part]
@@ -93,13 +81,3 @@ class Parts:
                 yield file
         except (OSError, pa.ArrowException, KeyError) as error:
             raise InputError(f"not a part of documents: {str(error)[:200]}", path=path) from None
-
-
-def _by_part(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    distinct = np.array(sorted(set(places)), np.int64).reshape(-1, 2)
-    for part in np.unique(distinct[:, 0]).tolist():
-        yield part, distinct[distinct[:, 0] == part, 1]
-
-
-def _keyed(part: int, rows: NDArray[np.int64], values: Iterable[T]) -> dict[tuple[int, int], T]:
-    return {(part, row): value for row, value in zip(rows.tolist(), values, strict=True)}

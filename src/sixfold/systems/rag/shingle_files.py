@@ -40,7 +40,7 @@ class MappedShingles:
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
-        self._parts: dict[int, dict[int, NDArray[np.uint64]]] = {}
+        self._parts: dict[int, _Batches] = {}
         self._maps: list[pa.MemoryMappedFile] = []
 
     def __enter__(self) -> Self:
@@ -58,16 +58,29 @@ class MappedShingles:
             self._parts[part] = self._read(part)
         return self._parts[part][row]
 
-    def _read(self, part: int) -> dict[int, NDArray[np.uint64]]:
+    def _read(self, part: int) -> _Batches:
         mapped = pa.memory_map(str(self._paths[part]))
         self._maps.append(mapped)
         reader = pa.ipc.open_file(mapped)
-        found: dict[int, NDArray[np.uint64]] = {}
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            lists = batch.column("shingles")
-            offsets = lists.offsets.to_numpy()
-            found.update(
-                zip(batch.column("row").to_pylist(), np.split(lists.values.to_numpy(), offsets[1:-1]), strict=True)
-            )
+        return _Batches([reader.get_batch(number) for number in range(reader.num_record_batches)])
+
+
+class _Batches:
+    """row -> shingles of one file. Only what is asked for is made an array: a part knows many, and is asked few."""
+
+    def __init__(self, batches: list[pa.RecordBatch]) -> None:
+        rows = [batch.column("row").to_numpy() for batch in batches]
+        self._rows = np.concatenate([np.zeros(0, np.int64), *rows])
+        self._starts = np.cumsum([0, *map(len, rows)])
+        lists = [batch.column("shingles") for batch in batches]
+        self._lists = [(column.offsets.to_numpy(), column.values.to_numpy()) for column in lists]
+
+    def __getitem__(self, row: int) -> NDArray[np.uint64]:
+        at = int(np.searchsorted(self._rows, row))
+        if at == len(self._rows) or self._rows[at] != row:
+            raise KeyError(row)
+        number = int(np.searchsorted(self._starts, at, side="right")) - 1
+        offsets, values = self._lists[number]
+        first = at - int(self._starts[number])
+        found: NDArray[np.uint64] = values[offsets[first] : offsets[first + 1]]
         return found

@@ -15,6 +15,7 @@ __all__ = ["SHINGLE_WORDS", "jaccard", "shingles"]
 
 SHINGLE_WORDS = 5
 WORD = re.compile(r"\w+")
+ASCII_WORDS = bytes(byte if WORD.match(chr(byte)) else ord(" ") for byte in range(128)).ljust(256)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -24,11 +25,8 @@ def shingles(text: str) -> NDArray[np.uint64]:
     A text of one to four words is one shingle; one without words has none. Two different shingles share a
     64-bit hash with probability 5e-20, so sets of hashes stand for sets of shingles.
     """
-    lowered = text.lower()
-    if not lowered.isascii():
-        lowered = lowered.encode("utf-8", "replace").decode("utf-8")
-    digest = xxhash.xxh3_64_intdigest
-    hashes = np.array([digest(word.encode()) for word in WORD.findall(lowered)], np.uint64)
+    words = _words(text.lower())
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, words), np.uint64, len(words))
     if not len(hashes):
         return hashes
     n = min(SHINGLE_WORDS, len(hashes))
@@ -36,7 +34,23 @@ def shingles(text: str) -> NDArray[np.uint64]:
     runs = np.zeros(size, np.uint64)
     for k in range(n):
         runs = _mix(runs + hashes[k : k + size])
-    return np.unique(runs)
+    runs.sort()  # numpy.unique would count them in a hash table first, and takes six times as long
+    distinct: NDArray[np.uint64] = runs[np.append(True, runs[1:] != runs[:-1])]
+    return distinct
+
+
+def _words(text: str) -> list[bytes]:
+    """What `WORD` finds, in UTF-8; in ASCII text, or lines of it, in a third of its time."""
+    if text.isascii():
+        return text.encode().translate(ASCII_WORDS).split()
+    words: list[bytes] = []
+    for line in text.split("\n"):  # which is part of no word
+        if line.isascii():
+            words += line.encode().translate(ASCII_WORDS).split()
+        else:
+            found = WORD.findall(line.encode("utf-8", "replace").decode("utf-8"))
+            words += [word.encode() for word in found]
+    return words
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

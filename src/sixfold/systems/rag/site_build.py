@@ -18,10 +18,11 @@ from sixfold.files import replace_bytes, replace_json
 from sixfold.systems.rag.site_faults import PORT_MARK, Answer, add_faults, page_html
 from sixfold.systems.rag.site_render import module_names, package_versions, render_modules
 
-__all__ = ["HUB_ADDRESS", "render_site"]
+__all__ = ["HUB_ADDRESS", "MIRRORS", "render_site"]
 
 HUB_ADDRESS = "127.0.0.2"
-_FORMAT = 9  # of the stored site: raise it when what is rendered changes
+MIRRORS = ("mirror", "archive", "copy", "reprint")
+_FORMAT = 11  # of the stored site: raise it when what is rendered changes
 
 
 def render_site(
@@ -36,8 +37,8 @@ def render_site(
     """Render the site once and return its folder (`site.json`, `truth.json`, `pages.bin`).
 
     The folder is named after the versions of everything shown, so an upgrade renders again. `limit` bounds
-    the number of module pages: whole packages in an order drawn from `seed`. Every package has a mirror, a second
-    host with the same pages: the web repeats itself as well. ConfigError when none is left.
+    the number of module pages: whole packages in an order drawn from `seed`. Every package is also on a host of its
+    own for each of `MIRRORS`: the web repeats itself as well. ConfigError when none is left.
     """
     modules = _chosen(module_names(packages), limit, seed)
     if not modules:
@@ -47,17 +48,17 @@ def render_site(
     if (folder / "site.json").exists():
         return folder
     rendered = _render(modules, processes or os.cpu_count() or 1, progress)
-    addresses = _addresses([name for package in modules for name in (package, _mirror(package))])
+    addresses = _addresses([name for package in modules for name in (package, *_mirrors(package))])
     pages = {page.module: page.html_zlib for page in rendered if page.html_zlib}
     failed = {page.module: page.error for page in rendered if page.error}
     hosts = _assemble(modules, pages, addresses)
-    hosts |= {_mirror(name): dict(host) for name, host in hosts.items()}
+    hosts |= {mirror: dict(host) for name, host in hosts.items() for mirror in _mirrors(name)}
     _store(folder, hosts, addresses, failed, seed)
     return folder
 
 
-def _mirror(name: str) -> str:
-    return f"{name}-mirror"
+def _mirrors(name: str) -> list[str]:
+    return [f"{name}-{kind}" for kind in MIRRORS]
 
 
 def _chosen(modules: dict[str, list[str]], limit: int | None, seed: int) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ __all__ = ["Format", "ReadOptions", "Split", "format_of", "plan_splits"]
 
 FILES_PER_SPLIT = 1_000
 TAPER = 6  # a split takes at most this part of what is left
-SMALLEST_SHARE = 8  # and at least this part of the target
+SMALLEST_SHARE = 16  # and at least this part of the target
 KIND_OF_SUFFIX = {
     ".html": Kind.HTML,
     ".htm": Kind.HTML,
@@ -88,7 +88,7 @@ def _starts_with_gzip(path: str, otherwise: bool) -> bool:
 def plan_splits(inputs: Iterable[str | Path], target_bytes: int = 32_000_000) -> list[Split]:
     """Cut paths, globs and folders into splits of at most about `target_bytes`, in the order of the file names.
 
-    The last ones are smaller and smaller, down to an eighth, so that workers who take one after the other end at
+    The last ones are smaller and smaller, down to a sixteenth, so that workers who take one after the other end at
     nearly the same time (guided self-scheduling: Polychronopoulos & Kuck, IEEE Trans. Computers 36, 1987). The
     result depends on the inputs and on `target_bytes` only, so whatever is derived from it is the same for any
     number of workers. A file that cannot be read still gets its split: reading it reports why.

@@ -1,8 +1,11 @@
 """Signatures: deterministic, close to the exact Jaccard, and blind to case and punctuation."""
 
 import random
+import re
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sixfold.systems.rag.clean.minhash import BANDS, PERMUTATIONS, band_hashes, signature
 from sixfold.systems.rag.shingles import jaccard, shingles
@@ -62,3 +65,14 @@ def test_bands_meet_exactly_when_their_rows_are_equal():
     assert (hashes[0] == hashes[1]).tolist() == [False] + [True] * (BANDS - 1)
     assert not (hashes[0] == hashes[2]).any()
     assert len(set(band_hashes(np.zeros((1, PERMUTATIONS), np.uint32))[0].tolist())) == BANDS
+
+
+@given(st.text(alphabet="aB_7 .,-\n\r\u2028éΣßİ\u201c中\ud800", max_size=80))
+def test_shingles_are_the_runs_of_words_whatever_the_alphabet(text):
+    words = re.findall(r"\w+", text.lower().encode("utf-8", "replace").decode())
+    size = min(5, len(words))
+    runs = {tuple(words[i : i + size]) for i in range(len(words) - size + 1)} if words else set()
+    found = shingles(text)
+    assert len(found) == len(runs)
+    assert np.all(found[1:] > found[:-1])
+    assert np.array_equal(found, shingles(" ".join(words)))

@@ -131,7 +131,7 @@ def test_a_killed_writer_leaves_the_old_generation_and_can_be_repeated(make, tmp
         "    print('embedding', flush=True); time.sleep(60)\n"
         "m['write'](Path(sys.argv[2]), 'next', m['indexed']('http://b.test/', ['ghi']), embed=embed)\n"
     )
-    script = str(Path(__file__).with_name("make_index.py"))
+    script = make.__file__
     writer = subprocess.Popen([sys.executable, "-c", code, script, str(tmp_path)], stdout=subprocess.PIPE)
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"embedding\n"

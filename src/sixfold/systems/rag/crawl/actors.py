@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sixfold.errors import ConfigError, PrerequisiteError, UserError
+from sixfold.errors import ConfigError, PrerequisiteError, UserError, first_line
 from sixfold.systems.rag.crawl.crawler import finish_files, opened_crawl
-from sixfold.systems.rag.crawl.exchange import Loan, Status
+from sixfold.systems.rag.crawl.exchange import Loan, PeerLostError, Status
 from sixfold.systems.rag.crawl.fetch import load_client
 from sixfold.systems.rag.crawl.frontier import Entry
 from sixfold.systems.rag.crawl.journal import Found, JournalState, read_journals
@@ -34,22 +34,31 @@ _CALL_TIMEOUT_S = 60.0
 _MAX_REPLACEMENTS = 20  # in one crawl: more deaths than this have a cause that a restart does not mend
 
 
-class _Peers:
+class _RayExchange:
     """The exchange between actors: `CrawlWorker` calls it, Ray carries it."""
 
     def __init__(self, index: int) -> None:
+        from ray.exceptions import RayError
+
         self._index = index
+        self._lost = RayError  # the actor died, or the call failed inside it
         self.handles: list[Any] = []
 
     async def send(self, worker: int, links: list[Found]) -> None:
-        await self.handles[worker].accept.remote(links)
+        await self._answer(self.handles[worker].accept.remote(links))
 
     async def borrow(self, worker: int, at_most: int) -> Loan:
-        entries, robots = await self.handles[worker].lend.remote(self._index, at_most)
+        entries, robots = await self._answer(self.handles[worker].lend.remote(self._index, at_most))
         return Loan(tuple(Entry(*entry) for entry in entries), robots)
 
     async def settle(self, worker: int, lease_ids: list[int]) -> None:
-        await self.handles[worker].settle.remote(lease_ids)
+        await self._answer(self.handles[worker].settle.remote(lease_ids))
+
+    async def _answer(self, call: Any) -> Any:
+        try:
+            return await call
+        except self._lost as error:
+            raise PeerLostError(first_line(error)) from error
 
 
 class _CrawlActor:
@@ -58,7 +67,7 @@ class _CrawlActor:
     def __init__(self, index: int, workers: int, out_dir: str, limits: dict[str, Any]) -> None:
         self._index, self._workers, self._out = index, workers, Path(out_dir)
         self._limits = CrawlLimits(**limits)
-        self._peers = _Peers(index)
+        self._exchange = _RayExchange(index)
         self._worker: CrawlWorker | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -70,7 +79,7 @@ class _CrawlActor:
             self._limits,
             index=self._index,
             workers=self._workers,
-            exchange=self._peers,
+            exchange=self._exchange,
             state=self._journals(),
             granted=granted,
             resend=resend,
@@ -80,7 +89,7 @@ class _CrawlActor:
         return os.getpid()
 
     async def meet(self, handles: list[Any]) -> None:
-        self._peers.handles = handles
+        self._exchange.handles = handles
 
     async def begin(self, seeds: list[str]) -> None:
         worker = self._loaded()

@@ -8,7 +8,11 @@ from typing import Protocol
 from sixfold.systems.rag.crawl.frontier import Entry
 from sixfold.systems.rag.crawl.journal import Found
 
-__all__ = ["Exchange", "Loan", "Status"]
+__all__ = ["Exchange", "Loan", "PeerLostError", "Status"]
+
+
+class PeerLostError(Exception):
+    """A worker did not answer: it is dead, or its successor is not ready yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Loan:
 
 
 class Exchange(Protocol):
-    """How a worker reaches the others; a failed call raises and is tried again."""
+    """How a worker reaches the others. Every call raises PeerLostError when the other one can not be reached."""
 
     async def send(self, worker: int, links: list[Found]) -> None:
         """Deliver links that `worker` owns; returns when they are safe with it."""

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from w3lib.url import canonicalize_url, safe_url_string
 
-__all__ = ["MAX_URL_CHARS", "canonical_url", "extract_links", "host_of"]
+__all__ = ["MAX_URL_CHARS", "LinkExtractor", "canonical_url", "host_of"]
 
 MAX_URL_CHARS = 2_000  # longer ones are traps far more often than pages
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -78,7 +78,6 @@ def _without_dots(path: str) -> str:
     return "/".join(kept)
 
 
-@lru_cache(maxsize=65_536)
 def host_of(url: str) -> str:
     """The host and port of a canonical URL: the unit of politeness and of partition."""
     start = url.index("//") + 2
@@ -88,7 +87,41 @@ def host_of(url: str) -> str:
     return url[start:]
 
 
-@lru_cache(maxsize=131_072)
+class LinkExtractor:
+    """Finds the links of pages. What a relative link means on the pages of one folder is worked out once a crawl."""
+
+    def __init__(self) -> None:
+        self._resolve = lru_cache(maxsize=131_072)(_resolve)
+
+    def __call__(self, url: str, html: bytes, *, limit: int = 20_000) -> list[str]:
+        """The canonical http(s) links of a page, each once, in page order, at most `limit`.
+
+        `url` is the page's own canonical URL. Tags are ASCII in every charset of the web but UTF-16, so the
+        bytes are scanned without decoding them.
+        """
+        if b"<!--" in html or b"<script" in html or b"<SCRIPT" in html or b"<style" in html:
+            html = _HIDDEN.sub(b" ", html)
+        base = url
+        hrefs: dict[bytes, None] = {}
+        for tag, double, single, bare in dict.fromkeys(_HREF.findall(html)):
+            href = double or single or bare
+            if tag[:1] in b"bB" and tag.lower() == b"base":
+                base = self._resolve(url, _text(href)) or url
+            elif href[:1] != b"#":
+                hrefs[href.partition(b"#")[0]] = None
+                if len(hrefs) >= limit:
+                    break
+        folder = base.partition("?")[0].rpartition("/")[0] + "/"
+        links: dict[str, None] = {}
+        for href in hrefs:
+            text = _text(href)
+            if text:
+                link = self._resolve(base if text[0] == "?" else folder, text)
+                if link is not None:
+                    links[link] = None
+        return list(links)
+
+
 def _resolve(base: str, href: str) -> str | None:
     try:
         if base[-1] == "/" and _PLAIN_NAME.fullmatch(href):
@@ -96,36 +129,6 @@ def _resolve(base: str, href: str) -> str | None:
         return canonical_url(urljoin(base, href))
     except ValueError:
         return None
-
-
-def extract_links(url: str, html: bytes, *, limit: int = 20_000) -> list[str]:
-    """The canonical http(s) links of a page, each once, in page order, at most `limit`.
-
-    `url` is the page's own canonical URL. Tags are ASCII in every charset of the web but UTF-16, so the
-    bytes are scanned without decoding them.
-    """
-    if b"<!--" in html or b"<script" in html or b"<SCRIPT" in html or b"<style" in html:
-        html = _HIDDEN.sub(b" ", html)
-    base = url
-    hrefs: dict[bytes, None] = {}
-    for tag, double, single, bare in dict.fromkeys(_HREF.findall(html)):
-        href = double or single or bare
-        if tag[:1] in b"bB" and tag.lower() == b"base":
-            base = _resolve(url, _text(href)) or url
-        elif href[:1] != b"#":
-            hrefs[href.partition(b"#")[0]] = None
-            if len(hrefs) >= limit:
-                break
-    # Relative links mean the same on every page of a folder: the cache is keyed by folder.
-    folder = base.partition("?")[0].rpartition("/")[0] + "/"
-    links: dict[str, None] = {}
-    for href in hrefs:
-        text = _text(href)
-        if text:
-            link = _resolve(base if text[0] == "?" else folder, text)
-            if link is not None:
-                links[link] = None
-    return list(links)
 
 
 def _text(href: bytes) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,8 @@ from sixfold.systems.rag.crawl.fetch import Failure, Fetched, Fetcher, fetch_rob
 from sixfold.systems.rag.crawl.frontier import Entry, Frontier, Lease, owner
 from sixfold.systems.rag.crawl.journal import Done, Found, Journal, JournalState
 from sixfold.systems.rag.crawl.limits import CrawlLimits, Scope
-from sixfold.systems.rag.crawl.links import canonical_url, extract_links, host_of
+from sixfold.systems.rag.crawl.links import LinkExtractor, canonical_url, host_of
+from sixfold.systems.rag.crawl.peers import Peers
 from sixfold.systems.rag.crawl.report import WorkerStats
 from sixfold.systems.rag.crawl.robots import RobotsPolicy
 from sixfold.systems.rag.crawl.seen import SeenSet
@@ -28,9 +28,7 @@ from sixfold.systems.rag.crawl.warc import WarcWriter, http_head
 
 __all__ = ["CrawlWorker"]
 
-_COALESCE_S = 0.02  # between two deliveries: links to other workers wait for company, the first ones do not
 _REST_POLL_S = 0.004
-_HUNGRY_S = (0.02, 0.1)  # how often a worker without work asks others for some: at first, at most
 
 
 class CrawlWorker:
@@ -52,7 +50,8 @@ class CrawlWorker:
         resend: bool = False,
     ) -> None:
         """`state` is the fold of the journals so far; `resend` sends other workers' URLs again."""
-        self._limits, self.index, self.workers, self._exchange = limits, index, workers, exchange
+        self._limits, self.index = limits, index
+        self._peers = None if exchange is None else Peers(exchange, index, workers)
         self._scope = Scope(limits.scope)
         self._journal = Journal(out_dir / "crawl" / "journal", index)
         self._frontier = Frontier(
@@ -61,6 +60,7 @@ class CrawlWorker:
             level=None if limits.max_depth is None else 0,
             first_lease=self._journal.life << 40,
         )
+        self._links_of = LinkExtractor()
         self._seen = SeenSet(limits.capacity, limits.false_positive_rate)
         self._robots: dict[str, RobotsPolicy] = {}
         state = state or JournalState()
@@ -76,18 +76,15 @@ class CrawlWorker:
             agent=limits.agent,
             ends=ends,
         )
-        self._outbox: defaultdict[int, list[Found]] = defaultdict(list)
-        self._settled: defaultdict[int, list[int]] = defaultdict(list)
         self._owner = lru_cache(maxsize=65_536)(lambda host: owner(host, workers))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fetching_pages = self._sending = 0
+        self._fetching_pages = 0
         self.granted = granted
         self._fetched = self._requests = self._activity = 0
         self._error: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._changed: asyncio.Event | None = None
-        self._outgoing: asyncio.Event | None = None
         self._waiting = contextlib.ExitStack()
         self._is_waiting = False
         for url in state.found:
@@ -96,35 +93,29 @@ class CrawlWorker:
             if self._owner(host_of(found[0])) == index:
                 self._frontier.add(Entry(*found))
             elif resend:
-                self._outbox[self._owner(host_of(found[0]))].append(found)
+                self._pass_on(found)
 
     # The life of a worker.
 
     async def run(self) -> None:
         """Crawl until `stop()`; raises what stopped it, such as a full disk. The archive is left whole."""
-        self._changed, self._outgoing = asyncio.Event(), asyncio.Event()
+        self._changed = asyncio.Event()
         began_cpu_s = time.process_time()
         with Meter(Axis.DATA, base=Part.COMMUNICATION) as meter:
             # Requests are also started from other workers' calls, which know nothing of this meter.
             self._meter, self._context = meter, contextvars.copy_context()
             async with Fetcher(self._limits) as self._fetcher:
-                background: list[asyncio.Task[None]] = []
-                if self._exchange is not None and self.workers > 1:
-                    background = [
-                        asyncio.create_task(self._send_loop()),
-                        asyncio.create_task(self._borrow_loop()),
-                    ]
-                    self._outgoing.set()
+                background = self._deal()
                 try:
                     self._fill()
                     while not self._stopping:
                         await self._changed.wait()
                         self._changed.clear()
-                        if self._exchange is None and self._frontier.idle:
+                        if self._peers is None and self._frontier.idle:
                             if not self._frontier.deeper:
                                 break
                             self.raise_level()
-                        elif self._exchange is None and self._paused:
+                        elif self._peers is None and self._paused:
                             break
                 finally:
                     self._stopping = True
@@ -168,7 +159,7 @@ class CrawlWorker:
 
     def status(self) -> Status:
         """Where it stands."""
-        busy = bool(self._tasks or self._sending or any(self._outbox.values()) or any(self._settled.values()))
+        busy = bool(self._tasks) or (self._peers is not None and self._peers.busy)
         return Status(
             idle=self._frontier.idle and not busy,
             paused=self._paused and not busy,
@@ -202,6 +193,28 @@ class CrawlWorker:
         """Set how many pages it may fetch in all."""
         self.granted = pages
         self._fill()
+
+    def _deal(self) -> list[asyncio.Task[None]]:
+        if self._peers is None:
+            return []
+        borrowing = self._peers.borrow(self._is_hungry, self._take_loan, 4 * self._limits.concurrency)
+        tasks = [asyncio.create_task(dealing) for dealing in (self._peers.deliver(self._meter), borrowing)]
+        for task in tasks:
+            task.add_done_callback(self._failed)
+        return tasks
+
+    def _is_hungry(self) -> bool:
+        return self._frontier.queued < self._limits.concurrency // 2 and self._within_grant()
+
+    def _take_loan(self, loan: Loan) -> None:
+        for host, (status, body) in loan.robots.items():
+            self._robots[host] = RobotsPolicy(status, body, self._limits.agent)
+            self._frontier.host_known(host, 0.0)
+        for entry in loan.entries:
+            self._frontier.add(entry)
+        if loan.entries:
+            self._activity += 1
+            self._fill()
 
     # What other workers ask of it.
 
@@ -252,7 +265,8 @@ class CrawlWorker:
         while self._frontier.borrowed_in_flight(worker) and not self._stopping:
             await asyncio.sleep(0.01)
         self._frontier.drop_loans(worker)  # those that were to be tried again
-        self._settled.pop(worker, None)
+        if self._peers is not None:
+            self._peers.forget(worker)
         self._activity += 1
         self._fill()
 
@@ -300,10 +314,13 @@ class CrawlWorker:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._failed(task)
+        self._fill()
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
             self.stop()
-        self._fill()
 
     async def _work(self, lease: Lease) -> None:
         if lease.entry is None:
@@ -358,9 +375,8 @@ class CrawlWorker:
             self._take_redirect(entry, result.location)
         else:
             self._take_page(entry, result)
-        if entry.loan is not None:
-            self._settled[entry.loan[0]].append(entry.loan[1])
-            self._wake_sender()
+        if entry.loan is not None and self._peers is not None:
+            self._peers.settle(*entry.loan)
         self._frontier.complete(lease.lease_id, now)
         self._activity += 1
 
@@ -382,7 +398,7 @@ class CrawlWorker:
     def _take_page(self, entry: Entry, page: Fetched) -> None:
         new: list[Found] = []
         if page.content_type in ("text/html", "application/xhtml+xml"):
-            new = self._new(extract_links(entry.url, page.body), entry.depth + 1, 0)
+            new = self._new(self._links_of(entry.url, page.body), entry.depth + 1, 0)
         head = http_head(page.status, page.reason, page.headers, len(page.body), page.decoded)
         position = self._warc.append(entry.url, head, page.body, truncated=page.truncated)
         self._journal.done(entry.url, Done(position, entry.depth, len(page.body), page.truncated), new)
@@ -397,76 +413,14 @@ class CrawlWorker:
 
     def _route(self, links: Iterable[Found]) -> None:
         for link in links:
-            worker = self._owner(host_of(link[0]))
-            if worker == self.index:
+            if self._owner(host_of(link[0])) == self.index:
                 self._frontier.add(Entry(*link))
             else:
-                self._outbox[worker].append(link)
-                self._wake_sender()
+                self._pass_on(link)
 
-    # Talking to the others.
-
-    def _wake_sender(self) -> None:
-        if self._outgoing is not None:
-            self._outgoing.set()
-
-    async def _send_loop(self) -> None:
-        exchange, outgoing = self._exchange, self._outgoing
-        if exchange is None or outgoing is None:
-            return
-        while True:
-            await outgoing.wait()
-            outgoing.clear()
-            for worker in {*self._outbox, *self._settled}:
-                links, settled = self._outbox.pop(worker, []), self._settled.pop(worker, [])
-                self._sending += 1
-                try:
-                    if links:
-                        self._meter.move(sum(len(url) for url, _, _ in links))
-                        await exchange.send(worker, links)
-                        links = []
-                    if settled:
-                        await exchange.settle(worker, settled)
-                except Exception:
-                    # It may be dead: its successor gets the links. What it had lent died with it, and a
-                    # stale lease number means nothing to the successor.
-                    self._outbox[worker] += links
-                    self._settled[worker] += settled
-                    await asyncio.sleep(0.2)
-                    outgoing.set()
-                finally:
-                    self._sending -= 1
-            await asyncio.sleep(_COALESCE_S)
-
-    async def _borrow_loop(self) -> None:
-        if self._exchange is None:
-            return
-        first_s, longest_s = _HUNGRY_S
-        wait_s, turn = first_s, self.index
-        while True:
-            await asyncio.sleep(wait_s)
-            if self._frontier.queued >= self._limits.concurrency // 2 or not self._within_grant():
-                wait_s = first_s
-                continue
-            turn = (turn + 1) % self.workers
-            if turn == self.index:
-                continue
-            self._sending += 1
-            try:
-                loan = await self._exchange.borrow(turn, 4 * self._limits.concurrency)
-            except Exception:
-                loan = Loan((), {})
-            finally:
-                self._sending -= 1
-            for host, (status, body) in loan.robots.items():
-                self._robots[host] = RobotsPolicy(status, body, self._limits.agent)
-                self._frontier.host_known(host, 0.0)
-            for entry in loan.entries:
-                self._frontier.add(entry)
-            wait_s = first_s if loan.entries else min(longest_s, wait_s * 2)
-            if loan.entries:
-                self._activity += 1
-                self._fill()
+    def _pass_on(self, link: Found) -> None:
+        if self._peers is not None:
+            self._peers.send(self._owner(host_of(link[0])), link)
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -25,6 +25,7 @@ from sixfold.systems.rag.clean.language import identify
 from sixfold.systems.rag.crew import SerialCrew
 
 FEW = 4
+A_CHANGE_S = 0.005  # about what lies between two: a longer life would let a fast machine finish a small build
 TOUCHES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.truncate", "fcntl.flock"}
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     most, before = FEW, progress(index)
     while True:
         after_events = draw.randint(1, most)
-        after_s = draw.uniform(0.0, 0.2) if draw.random() < 0.25 else None
+        after_s = draw.uniform(0.0, A_CHANGE_S * most) if draw.random() < 0.25 else None
         result = index.with_name("result.json")
         child = os.fork()
         if child == 0:
