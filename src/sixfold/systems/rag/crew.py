@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,7 @@ class Crew(Protocol):
         ...
 
     def warm_up(self, task: Callable[[int], Any]) -> None:
-        """Run `task` once in every worker, unmetered: what is loaded once in its life."""
+        """Run `task` once in every worker, unmetered: what is loaded once in its life, and is not garbage."""
         ...
 
     def readings(self) -> list[Reading]:
@@ -67,12 +68,13 @@ class SerialCrew:
 
     def warm_up(self, task: Callable[[int], Any]) -> None:
         task(0)
+        _leave_to_itself()
 
     def readings(self) -> list[Reading]:
         return list(self._readings)
 
     def close(self) -> None:
-        pass
+        gc.unfreeze()
 
 
 class RayCrew:
@@ -153,7 +155,7 @@ class RayCrew:
     def warm_up(self, task: Callable[[int], Any]) -> None:
         import ray
 
-        ray.get([worker.run.remote(task, self._axis, index) for index, worker in enumerate(self._actors)])
+        ray.get([worker.warm_up.remote(task, index) for index, worker in enumerate(self._actors)])
 
     def readings(self) -> list[Reading]:
         return list(self._readings)
@@ -180,5 +182,16 @@ class _Worker:
     def ready(self) -> float:
         return time.time()
 
+    def warm_up(self, task: Callable[[int], Any], index: int) -> None:
+        task(index)
+        _leave_to_itself()
+
     def run(self, task: Callable[[Any], Any], axis: Axis, item: Any) -> tuple[Any, Reading]:
         return metered(axis)(task)(item)
+
+
+def _leave_to_itself() -> None:
+    """Have the garbage collector pass over what is loaded by now, modules mostly: 2 % of cleaning with Ray and
+    torch imported, 240,000 objects."""
+    gc.collect()
+    gc.freeze()
