@@ -17,6 +17,7 @@ from sixfold.design.laws import (
     scatter_gather_time_s,
     serial_fraction,
     speedup,
+    whole_tasks_imbalance,
 )
 
 fractions = st.floats(0.0, 1.0)
@@ -138,3 +139,10 @@ def test_laws_broadcast() -> None:
 def test_arguments_outside_their_range_are_named(call: object, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         call()  # type: ignore[operator]
+
+
+@given(tasks=st.integers(1, 10_000), p=workers)
+def test_whole_tasks_leave_the_busiest_worker_more_than_the_mean_but_less_than_one_more(tasks: int, p: int) -> None:
+    busiest = float(whole_tasks_imbalance(tasks, p)) * tasks / p
+    assert busiest == pytest.approx(round(busiest))
+    assert tasks / p - 1e-9 <= busiest < tasks / p + 1

@@ -27,6 +27,7 @@ __all__ = [
     "scatter_gather_time_s",
     "serial_fraction",
     "speedup",
+    "whole_tasks_imbalance",
 ]
 
 
@@ -43,6 +44,16 @@ def amdahl_speedup(serial_fraction: ArrayLike, p: ArrayLike) -> Floats:
 def amdahl_time_s(t1_s: ArrayLike, serial_fraction: ArrayLike, p: ArrayLike) -> Floats:
     """Return the seconds on `p` workers of work that takes `t1_s` on one (Amdahl 1967)."""
     return np.asarray(at_least("t1_s", t1_s, 0.0) / amdahl_speedup(serial_fraction, p))
+
+
+def whole_tasks_imbalance(tasks: ArrayLike, p: ArrayLike) -> Floats:
+    """Return the largest share of `tasks` equal, indivisible tasks on `p` workers over the mean: ceil(n/p) p/n.
+
+    The time that p workers need is T(1) / p times this, at best (the lower bound of R. L. Graham, "Bounds on
+    multiprocessing timing anomalies", SIAM J. Appl. Math. 17(2), 1969).
+    """
+    n, workers = at_least("tasks", tasks, 1.0), at_least("p", p, 1.0)
+    return np.asarray(np.ceil(n / workers) * workers / n)
 
 
 def speedup(t1_s: ArrayLike, tp_s: ArrayLike) -> Floats:

@@ -26,7 +26,7 @@ def site(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the slow and the broken pages.")] = 0,
 ) -> None:
-    """Serve the embedded web on loopback addresses: the documentation of the installed Python, a host a package."""
+    """Serve the embedded web on loopback addresses: the documentation of the installed Python, five hosts a package."""
     from sixfold.systems.rag.embedded_web import serve_site
 
     serve_site(packages.split(",") if packages else None, limit, seed, port)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s
+from sixfold.design.laws import amdahl_time_s, whole_tasks_imbalance
 from sixfold.parts.embedder import DIMENSION, Embedder
 from sixfold.study import (
     BASELINE,
@@ -71,19 +71,17 @@ def run(trial: Trial) -> Measurement:
 
 
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:
-    """Amdahl without a serial part, over what p cores of this machine give, and a message a batch."""
+    """Amdahl without a serial part, over what p cores of this machine give; a message a batch, and whole batches."""
     compute_s = float(amdahl_time_s(baseline.wall_s, 0.0, workers)) / context.profile.ceiling(workers)
     ray = context.profile.ray
     batches, moved = baseline.extra["batches"], baseline.extra["vector_bytes"]
     communication_s = 0.0
     if ray is not None:
         communication_s = batches * ray.actor_alpha_s.median + float(ray.object_link.beta_s_per_byte) * moved
-    return Prediction(
-        workers,
-        compute_s + communication_s / workers,
-        "T(1) / (p ceiling(p)) + (batches alpha + bytes beta) / p",
-        {"compute": compute_s, "communication": communication_s / workers},
-    )
+    idle_s = compute_s * (float(whole_tasks_imbalance(batches, workers)) - 1)
+    terms = {"compute": compute_s, "communication": communication_s / workers, "idle: whole batches": idle_s}
+    law = "T(1) ceil(B/p) / (B ceiling(p)) + (B alpha + bytes beta) / p"
+    return Prediction(workers, sum(terms.values()), law, terms)
 
 
 def checks(outcome: Outcome) -> Iterable[Check]:

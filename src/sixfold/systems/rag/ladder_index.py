@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s
+from sixfold.design.laws import amdahl_time_s, whole_tasks_imbalance
 from sixfold.errors import CapacityError
 from sixfold.files import read_json
 from sixfold.parts.analyzer import Analyzer
@@ -118,7 +118,7 @@ def run(trial: Trial) -> Measurement:
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:
     """Amdahl over what p cores give, with whole shards: the largest share of them is ceil(S / p) / S."""
     shards = planned_shards(_text_bytes(context), _capacity_bytes(context), with_vectors=False)
-    uneven = -(-shards // workers) * workers / shards
+    uneven = float(whole_tasks_imbalance(shards, workers))
     compute_s = float(amdahl_time_s(baseline.wall_s, 0.0, workers)) / context.profile.ceiling(workers)
     ray = context.profile.ray
     hand_out_s = (baseline.extra["tasks"] + shards) * ray.actor_alpha_s.median / workers if ray is not None else 0.0
