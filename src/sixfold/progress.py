@@ -33,6 +33,7 @@ class LadderProgress:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
+            refresh_per_second=3,  # drawing takes from the baseline, which runs in this process
         )
         self._task = self._progress.add_task("starting", total=None)
         self._steps: dict[str, Callable[[Mapping[str, Any]], Any]] = {
