@@ -1,5 +1,6 @@
 """Fixtures and settings that more than one folder of tests uses."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from sixfold.lab.lab import Lab
 # The same examples every time, and no deadline: the machine that runs them may be busy.
 settings.register_profile("sixfold", deadline=None, derandomize=True)
 settings.load_profile("sixfold")
+
+# What a shell without job control starts in the background ignores interrupts, and so would the children of tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
