@@ -132,7 +132,7 @@ SYSTEM = System(
     baseline=baseline,
     gate=Gate(tolerance=0.01),
     lengths={
-        Length.QUICK: {**_COMMON, "pages": 60, "split_bytes": 200_000, "queries": 30, "vectors": 100_000},
+        Length.QUICK: {**_COMMON, "pages": 100, "split_bytes": 200_000, "queries": 30, "vectors": 100_000},
         Length.DEFAULT: {**_COMMON, "pages": 500, "split_bytes": 800_000, "queries": 100, "vectors": 150_000},
         Length.FULL: {
             **_COMMON, "pages": 1_500, "split_bytes": 400_000, "queries": 400, "vectors": 400_000, "repeats": 3,
