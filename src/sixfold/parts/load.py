@@ -39,13 +39,21 @@ class LoadReport:
     """What a load came to. Seconds are counted from its beginning."""
 
     objective_s: float
-    offered: int = 0
-    good: int = 0
     not_sent: int = 0  # more were in flight than this process may hold: its limit, not the service's
     wall_s: float = 0.0  # until the last answer
     latency: defaultdict[str, Latencies] = field(default_factory=lambda: defaultdict(Latencies))  # by outcome
     lag: Latencies = field(default_factory=Latencies)  # from when a request was due to when it was sent
     seconds: defaultdict[int, Second] = field(default_factory=lambda: defaultdict(Second))
+
+    @property
+    def offered(self) -> int:
+        """Requests that were due."""
+        return sum(second.offered for second in self.seconds.values())
+
+    @property
+    def good(self) -> int:
+        """Answers that were `OK` within the objective."""
+        return sum(second.good for second in self.seconds.values())
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -54,7 +62,7 @@ class LoadReport:
 
     @property
     def generator_limited(self) -> bool:
-        """Whether this process, and not the service, set the pace: then the latencies are upper bounds."""
+        """Whether this process, and not the service, set the pace: then the report tells of this process."""
         return self.not_sent > 0 or (self.lag.count > 0 and self.lag.quantile_s(0.99) > _LATE_S)
 
     def goodput_per_s(self, first_s: int = 0, end_s: int | None = None) -> float:
@@ -109,7 +117,6 @@ async def open_loop(
         latency_s = loop.time() - began_s - due_s
         report.latency[outcome].record(latency_s)
         if outcome == OK and latency_s <= objective_s:
-            report.good += 1
             report.seconds[int(due_s)].good += 1
 
     async with asyncio.TaskGroup() as requests:
@@ -117,7 +124,6 @@ async def open_loop(
             wait_s = began_s + due_s - loop.time()
             if wait_s > 0 or number % 64 == 0:  # however far behind, the answers are to be read as well
                 await asyncio.sleep(max(0.0, wait_s))
-            report.offered += 1
             report.seconds[int(due_s)].offered += 1
             if in_flight >= most_in_flight:
                 report.not_sent += 1

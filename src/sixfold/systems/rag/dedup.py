@@ -146,7 +146,7 @@ def _spread(job: Job, part: int) -> None:
     columns = ["doc_id", "text_digest", "signature", *NAME_COLUMNS]
     names, urls, texts, bands = [], [], [], []
     for rows, batch in job.parts.batches(part, columns, _gone(job, part)):
-        names.append((rows.row, batch))
+        names.append((rows.row, batch.select(NAME_COLUMNS)))  # not its signatures: a part's would be kept
         high, low = _halves(bytes.fromhex("".join(batch["doc_id"].to_pylist())))
         text_high, text_low = _halves(b"".join(batch["text_digest"].to_pylist()))
         places = rows.columns()

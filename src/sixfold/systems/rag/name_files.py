@@ -22,9 +22,9 @@ SCHEMA = pa.schema(
 
 
 def write_names(batches: Iterable[tuple[NDArray[np.int64], pa.Table]], path: Path) -> None:
-    """Write rows, ascending over all batches, with their `NAME_COLUMNS`."""
+    """Write rows, ascending over all batches, with tables of their `NAME_COLUMNS`."""
     unfinished = path.with_name(path.name + ".unfinished")
-    tables = [batch.select(NAME_COLUMNS).add_column(0, "row", pa.array(rows)).cast(SCHEMA) for rows, batch in batches]
+    tables = [batch.add_column(0, "row", pa.array(rows)).cast(SCHEMA) for rows, batch in batches]
     with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
         writer.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks())
     unfinished.replace(path)
