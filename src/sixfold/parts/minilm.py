@@ -61,9 +61,19 @@ class MiniLm:
         sees one text at a time: with `rows` fixed, a text's vector does not depend on its neighbours.
         """
         with torch.inference_mode():
-            return self._encode(texts_tl, rows)
+            x_mh, spans = self._last_layer(texts_tl, rows)
+            means_th = torch.stack([x_mh[span].float().mean(0) for span in spans])
+            # The norm one text at a time, too: a reduction over a matrix may be cut differently for another T.
+            return torch.stack([mean_h / mean_h.norm().clamp_min(1e-12) for mean_h in means_th])
 
-    def _encode(self, texts_tl: Sequence[Sequence[int]], rows: int) -> torch.Tensor:
+    def encode_tokens(self, texts_tl: Sequence[Sequence[int]], rows: int) -> list[torch.Tensor]:
+        """Token ids of texts -> for each text a unit vector a token, [L, H] float32; otherwise as `encode`."""
+        with torch.inference_mode():
+            x_mh, spans = self._last_layer(texts_tl, rows)
+            return [F.normalize(x_mh[span].float(), dim=1) for span in spans]
+
+    def _last_layer(self, texts_tl: Sequence[Sequence[int]], rows: int) -> tuple[torch.Tensor, list[slice]]:
+        """What the last layer makes of a tile, [M, H], and where each text lies in it."""
         used = sum(map(len, texts_tl))
         ids_m = torch.zeros(rows, dtype=torch.long)
         places_m = torch.zeros(rows, dtype=torch.long)
@@ -82,9 +92,7 @@ class MiniLm:
                 mixed_mh[span] = attended_1ald[0].transpose(0, 1).reshape(-1, DIMENSION)
             x_mh = self._layer_norm(F.linear(mixed_mh, *attention_out).add_(x_mh), attention_norm)
             x_mh = self._layer_norm(F.linear(F.gelu(F.linear(x_mh, *up)), *down).add_(x_mh), norm)
-        means_th = torch.stack([x_mh[span].float().mean(0) for span in spans])
-        # The norm one text at a time, too: a reduction over a matrix may be cut differently for another T.
-        return torch.stack([mean_h / mean_h.norm().clamp_min(1e-12) for mean_h in means_th])
+        return x_mh, spans
 
     @staticmethod
     def _layer_norm(x_mh: torch.Tensor, pair: _Pair) -> torch.Tensor:
