@@ -33,7 +33,8 @@ def indexed(url: str, texts: Sequence[str], language: str = "en") -> list[Indexe
 def write(index: Path, name: str, chunks: Iterable[IndexedChunk], **options) -> None:
     """One segment, sorted."""
     ordered = sorted(chunks, key=lambda at: at.chunk.chunk_id)
-    write_segment(index / "segments" / name, ordered, options.pop("embed", embed), dimension=D, **options)
+    options = {"embed": embed, "dimension": D} | options
+    write_segment(index / "segments" / name, ordered, **options)
 
 
 def make_index(index: Path, shards: Sequence[Sequence[Sequence[IndexedChunk]]], **options) -> Manifest:

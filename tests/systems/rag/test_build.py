@@ -219,7 +219,7 @@ def test_an_index_without_its_builds_is_not_added_to(corpus, whole, tmp_path):
 def test_two_builds_at_a_time_are_one_too_many(corpus, tmp_path):
     def meanwhile(step, done, total):
         if step == "clean" and done == 1:
-            with pytest.raises(ConfigError, match="another process builds"):
+            with pytest.raises(ConfigError, match="another process writes to"):
                 serially(corpus[:1], tmp_path / "index")
 
     settings = BuildSettings(preset="documentation")

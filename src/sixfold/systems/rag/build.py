@@ -10,10 +10,7 @@ only: not on the number of workers, nor on how often it was killed.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from sixfold.systems.rag.build_publish import publish_segments, published_build
 from sixfold.systems.rag.build_steps import Advance
 from sixfold.systems.rag.build_tune import TuneJob, tune_segment
 from sixfold.systems.rag.crew import Crew
+from sixfold.systems.rag.index.lock import WRITING, alone
 from sixfold.systems.rag.index.segment import SegmentInfo
 from sixfold.systems.rag.splits import plan_splits
 
@@ -102,7 +100,7 @@ def build(
     Raises InputError and ConfigError for what the caller can mend; the index stays as it was then.
     """
     folder = begin(inputs, index, settings)
-    with _alone(index):
+    with alone(index, WRITING):
         if not folder.done_path.exists():
             summary = _build(folder, index, crew, advance)
             replace_json(folder.done_path, asdict(summary))
@@ -148,17 +146,6 @@ def _build(folder: BuildFolder, index: Path, crew: Crew, advance: Advance) -> Bu
         probes=manifest.settings["probes"] or None,
         rework_records=sum(report.rework for report in reports),
     )
-
-
-@contextmanager
-def _alone(index: Path) -> Iterator[None]:
-    """One build at a time; the kernel lets go of the lock when its holder dies."""
-    with (index / ".build.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"another process builds into {index}: wait for it, or end it") from None
-        yield
 
 
 def _clear_segments(index: Path, folder: BuildFolder) -> None:

@@ -18,6 +18,7 @@ from sixfold.systems.rag.known_items import leading_sentence, strip_known_items
 from sixfold.systems.rag.records import Document, Dropped, RawRecord
 from sixfold.systems.rag.records_arrow import documents_to_table, dropped_to_table, write_part
 from sixfold.systems.rag.sources import Split, read_split
+from sixfold.systems.rag.takedown_rules import Blocklist, build_blocklist
 
 __all__ = ["MOST_ATTEMPTS", "CleanJob", "CleanReport", "clean_split", "cleaner_config", "url_order"]
 
@@ -59,7 +60,11 @@ def clean_split(job: CleanJob) -> CleanReport:
         folder.last_word(job.part), deadline_s=job.settings.page_deadline_s, memory_bytes=PAGE_MEMORY_BYTES
     )
 
+    taken_down = Blocklist(build_blocklist(job.build))
+
     def clean(item: RawRecord | Dropped) -> Document | Dropped:
+        if (rule := taken_down.rule_for(item.url)) is not None:
+            return rule.dropped(item.url, item.source)
         if isinstance(item, Dropped):
             return item
         return guard.clean(cleaner, item) if job.guarded else cleaner.clean(item)

@@ -11,17 +11,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sixfold.systems.rag.build_folder import BuildFolder
+from sixfold.systems.rag.index.manifest import read_manifest, read_tombstones
+from sixfold.systems.rag.index.segment_reader import SegmentReader
 
-__all__ = ["PublishedPart", "dropped_places", "published_parts", "write_dead_rows"]
+__all__ = ["PublishedPart", "dropped_places", "published_parts", "write_dead_rows", "write_live_records"]
+
+_SCHEMA = pa.schema([("doc_id", pa.string()), ("source_file", pa.string()), ("source_offset", pa.int64())])
+_RECORD = _SCHEMA.names
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedPart:
-    """One part of an earlier build, the builds that came after it, and where its dead rows are to be written."""
+    """One part of an earlier build, the records that are live, and where its dead rows are to be written."""
 
     build: Path
     part: int
-    later: tuple[Path, ...]
+    live: Path
     dead: Path
 
     @property
@@ -31,25 +36,34 @@ class PublishedPart:
 
 def published_parts(before: list[BuildFolder], work: Path) -> list[PublishedPart]:
     """The parts of earlier builds in the order of their publication."""
-    places = [(at, part) for at, folder in enumerate(before) for part in range(len(folder.read_plan()[2]))]
+    places = [(folder.path, part) for folder in before for part in range(len(folder.read_plan()[2]))]
     return [
-        PublishedPart(before[at].path, part, tuple(b.path for b in before[at + 1 :]), work / f"{number:06d}.npy")
-        for number, (at, part) in enumerate(places)
+        PublishedPart(build, part, work / "live.parquet", work / f"{number:06d}.npy")
+        for number, (build, part) in enumerate(places)
     ]
 
 
+def write_live_records(index: Path, path: Path) -> None:
+    """Write which record each document of the newest generation comes from: a document and its place in the input."""
+    manifest = read_manifest(index)
+    tables = [_SCHEMA.empty_table()]
+    for name in manifest.segments:
+        gone = read_tombstones(index, manifest, name)
+        reader = SegmentReader.open(index / "segments" / name)
+        live, table = reader.live(gone.documents, gone.chunks), reader.table(_RECORD)
+        table = table if live is None else table.filter(pa.array(live))
+        tables.append(table.group_by(_RECORD).aggregate([]).select(_RECORD).cast(_SCHEMA))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.concat_tables(tables), path)
+
+
 def write_dead_rows(job: PublishedPart) -> None:
-    """Write the ascending rows of a part whose documents were dropped in their own build or replaced since."""
-    folder = BuildFolder(job.build)
-    documents = pq.read_table(job.documents, columns=["doc_id", "source_file", "source_offset"])
-    gone = dropped_places(folder, job.part)
-    places = zip(documents["source_file"].to_pylist(), documents["source_offset"].to_pylist(), strict=True)
-    dead = np.fromiter((place in gone for place in places), np.bool_, len(documents))
-    ids = documents["doc_id"]
-    for path in job.later:
-        file = BuildFolder(path).superseded
-        replaced = pq.read_table(file, columns=["doc_id"], filters=pc.field("doc_id").isin(ids.to_pylist()))
-        dead |= pc.is_in(ids, pa.array(replaced["doc_id"].to_pylist(), pa.string())).to_numpy()
+    """Write the ascending rows of a part whose documents were dropped in their own build, replaced or removed."""
+    documents = pq.read_table(job.documents, columns=_RECORD)
+    live = pq.read_table(job.live, filters=pc.field("doc_id").isin(documents["doc_id"].to_pylist()))
+    alive = set(zip(*(live[name].to_pylist() for name in _RECORD), strict=True))
+    rows = zip(*(documents[name].to_pylist() for name in _RECORD), strict=True)
+    dead = np.fromiter((row not in alive for row in rows), np.bool_, len(documents))
     job.dead.parent.mkdir(parents=True, exist_ok=True)
     np.save(job.dead, np.flatnonzero(dead))
 

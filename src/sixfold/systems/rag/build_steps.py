@@ -16,7 +16,7 @@ from sixfold.systems.rag.build_clean import CleanJob, CleanReport, clean_split
 from sixfold.systems.rag.build_embed import EmbedJob, embed_part
 from sixfold.systems.rag.build_folder import BuildFolder, BuildSettings
 from sixfold.systems.rag.build_index import SegmentJob, write_shard
-from sixfold.systems.rag.build_published import published_parts, write_dead_rows
+from sixfold.systems.rag.build_published import published_parts, write_dead_rows, write_live_records
 from sixfold.systems.rag.crew import Crew, SerialCrew
 from sixfold.systems.rag.dedup import DedupConfig, deduplicate
 from sixfold.systems.rag.index.segment import SegmentInfo
@@ -89,6 +89,8 @@ def drop_duplicates(folder: BuildFolder, crew: Crew, before: list[BuildFolder]) 
     parts = [folder.documents(part) for part in range(len(splits))]
     config = DedupConfig(threshold=settings.near_duplicate_jaccard)
     published = published_parts(before, folder.path / "dead")
+    if published:
+        write_live_records(folder.path.parent.parent, published[0].live)
     for _ in crew.map(write_dead_rows, published):
         pass
     old, dead = [job.documents for job in published], [job.dead for job in published]

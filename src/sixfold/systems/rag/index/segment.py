@@ -108,12 +108,14 @@ def write_segment(
     capacity_bytes: int | None = None,
     ann_minimum: int = ANN_MINIMUM,
     analyzer: Analyzer | None = None,
+    pace: Callable[[], None] = lambda: None,
 ) -> SegmentInfo:
     """Write passages, in strictly ascending order of chunk_id, as a new segment.
 
     embed: None for a segment that is searched by words only; or texts -> vectors [n, dimension] float32, called
     with 1,024 passages at a time. A text's vector must not depend on its neighbours (`Embedder.embed`, or
     `EmbeddingCache.embed` around it).
+    pace: called between any two blocks; it may sleep.
     Position order is then chunk_id order, which is what makes a merged top k that of the whole. Texts and
     vectors stream to disk; memory holds the ids, the lexical index and the IVF; `capacity_bytes`
     bounds them.
@@ -131,7 +133,7 @@ def write_segment(
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
     partial.mkdir()
     try:
-        info = _write(partial, folder.name, iter(chunks), embed, dimension, capacity_bytes, ann_minimum, analyzer)
+        info = _write(partial, folder.name, iter(chunks), embed, dimension, capacity_bytes, ann_minimum, analyzer, pace)
         _sync(partial)
         partial.rename(folder)
         _sync_folder(folder.parent)
@@ -150,6 +152,7 @@ def _write(
     capacity_bytes: int | None,
     ann_minimum: int,
     analyzer: Analyzer | None,
+    pace: Callable[[], None],
 ) -> SegmentInfo:
     ids: list[bytes] = []
     documents: set[str] = set()
@@ -181,6 +184,7 @@ def _write(
                     )
                 ids.append(chunk_id)
                 documents.add(at.chunk.doc_id)
+            pace()
             rows = [at.row() for at in block]
             parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=BLOCK_CHUNKS)
             check_capacity()
@@ -202,7 +206,7 @@ def _write(
         mapped = np.load(partial / "vectors" / "vectors.npy", mmap_mode="r", allow_pickle=False)
         VectorIndex.build(mapped, ann_minimum=ann_minimum).save(partial / "vectors", with_vectors=False)
     check_capacity()
-    LexicalIndex.build(_texts(partial / "chunks.parquet"), analyzer).save(partial / "lexical")
+    LexicalIndex.build(_texts(partial / "chunks.parquet", pace), analyzer).save(partial / "lexical")
     check_capacity()
     sizes = {str(path.relative_to(partial)): path.stat().st_size for path in _files(partial)}
     files = {name: {"bytes": size, "sha256": digest(partial / name)} for name, size in sizes.items()}
@@ -221,9 +225,10 @@ def _write(
     return info
 
 
-def _texts(parquet: Path) -> Iterator[str]:
+def _texts(parquet: Path, pace: Callable[[], None]) -> Iterator[str]:
     with pq.ParquetFile(parquet) as file:
         for batch in file.iter_batches(batch_size=BLOCK_CHUNKS, columns=["text"]):
+            pace()
             yield from batch.column(0).to_pylist()
 
 

@@ -6,7 +6,9 @@ within a segment, so ties are broken by chunk_id everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,31 @@ Scores = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.bytes_]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the shard of the next generation may go on with."""
+
+    folder: Path
+    in_memory: bool
+    readers: Mapping[str, SegmentReader]  # by the name of the segment
+    masks: Mapping[str, Mask | None]  # by the file of its tombstones
+
+
 class Shard:
     """An open shard; never changes. A new generation is a new `Shard`."""
 
-    def __init__(self, number: int, generation: int, segments: Sequence[tuple[SegmentReader, Mask | None]]) -> None:
+    def __init__(
+        self,
+        number: int,
+        generation: int,
+        segments: Sequence[tuple[SegmentReader, Mask | None]],
+        *,
+        opened: _Opened | None = None,
+    ) -> None:
         self.number = number
         self.generation = generation
         self._segments = segments
+        self._opened = opened
 
     @classmethod
     def open(
@@ -43,10 +63,13 @@ class Shard:
         *,
         capacity_bytes: int | None = None,
         in_memory: bool = False,
+        reuse: Shard | None = None,
     ) -> Shard:
         """Open shard `number` of a generation (the newest one without it).
 
-        in_memory: read the vectors instead of mapping them; what a node with enough memory does.
+        in_memory: read the vectors instead of mapping them; what a node with enough memory does. reuse: the same
+        shard in another generation: its segments are not opened, and not checked, again. Both may answer at once,
+        and either may be closed first.
 
         Raises ConfigError if there is no such shard or it is larger than `capacity_bytes`, InputError if a
         segment is damaged, MemoryError if it does not fit.
@@ -56,17 +79,29 @@ class Shard:
         if not 0 <= number < len(manifest.shards):
             raise ConfigError(f"got shard {number}, expected 0 to {len(manifest.shards) - 1}")
         names = manifest.shards[number]
-        size = sum(segment_bytes(index / "segments" / name) for name in names)
+        folder = index.resolve() / "segments"
+        before = reuse._opened if reuse is not None else None
+        if before is None or (before.folder, before.in_memory) != (folder, in_memory):
+            before = _Opened(folder, in_memory, {}, {})
+        known = before.readers
+        size = sum(known[name].total_bytes if name in known else segment_bytes(folder / name) for name in names)
         if capacity_bytes is not None and size > capacity_bytes:
             raise ConfigError(
                 f"shard {number} takes {size} bytes and may hold {capacity_bytes}; build the index with more shards"
             )
-        segments = []
-        for name in names:
-            reader = SegmentReader.open(index / "segments" / name, in_memory=in_memory)
-            gone = read_tombstones(index, manifest, name)
-            segments.append((reader, reader.live(gone.documents, gone.chunks)))
-        return cls(number, manifest.generation, segments)
+        readers = {name: known.get(name) or SegmentReader.open(folder / name, in_memory=in_memory) for name in names}
+        segments, masks = [], {}
+        for name, reader in readers.items():
+            live = None
+            if (file := manifest.tombstones.get(name)) is not None:
+                if file in before.masks:
+                    live = before.masks[file]
+                else:
+                    gone = read_tombstones(index, manifest, name)
+                    live = reader.live(gone.documents, gone.chunks)
+                masks[file] = live
+            segments.append((reader, live))
+        return cls(number, manifest.generation, segments, opened=_Opened(folder, in_memory, readers, masks))
 
     def begin(self, method: str, /, *args: Any, **options: Any) -> Callable[[], Any]:
         """Call a method now and return its result on demand: the in-process side of `ShardHandle`."""
@@ -82,6 +117,11 @@ class Shard:
     def chunks(self) -> int:
         """Passages that are not deleted."""
         return sum(len(r) if live is None else int(np.count_nonzero(live)) for r, live in self._segments)
+
+    @cached_property
+    def documents(self) -> int:
+        """Documents that are not deleted."""
+        return sum(reader.documents(live) for reader, live in self._segments)
 
     def facts(self) -> dict[str, int]:
         """Number, generation, passages and bytes, for reports."""
@@ -137,10 +177,12 @@ class Shard:
         return found
 
     def close(self) -> None:
-        """Close the files; nothing may be called after it."""
-        for reader, _ in self._segments:
-            reader.close()
+        """Let go of the files; nothing may be called after it. What is being answered meanwhile is answered.
+
+        A file is closed when no shard and no answer needs it any more: shards of several generations share them.
+        """
         self._segments = ()
+        self._opened = None
 
 
 def merge_vectors(parts: Iterable[tuple[Scores, Ids]], q: int, k: int) -> tuple[Scores, Ids]:
