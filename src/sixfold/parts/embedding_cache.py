@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from sixfold.errors import ConfigError
 
-__all__ = ["EmbeddingCache"]
+__all__ = ["EmbeddingCache", "Forgotten", "forget"]
 
 Vectors = npt.NDArray[np.float32]
 _Columns = dict[str, npt.NDArray[Any]]
@@ -30,6 +31,16 @@ _Columns = dict[str, npt.NDArray[Any]]
 _KEY = np.dtype([("hash", "S16"), ("crc", "<u4")])  # as on disk; the hash is read as two integers
 _ENTRY = {"high": "<u8", "low": "<u8", "file": "<u4", "row": "<u4"}  # columns, each contiguous
 _MERGE_AT = 65_536  # entries that wait in a dict before they are sorted in
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A vector that is not there any more: the file without its suffix, its row, and what it was."""
+
+    file: str
+    row: int
+    size_bytes: int
+    sha256: str
 
 
 class EmbeddingCache:
@@ -152,9 +163,7 @@ class EmbeddingCache:
         return self.folder / f"{name}.{suffix}"
 
     def _hash(self, text: str) -> bytes:
-        digest = blake2b(self._model, digest_size=16)
-        digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
-        return digest.digest()
+        return _hash(self._model, text)
 
     def _whole_rows(self, name: str) -> int:
         keys = self._path(name, "keys").stat().st_size // _KEY.itemsize
@@ -208,6 +217,40 @@ class EmbeddingCache:
         last = np.ones(len(order), dtype=np.bool_)
         last[:-1] = (np.diff(both["high"]) != 0) | (np.diff(both["low"]) != 0)
         self._entries = {name: column[last] for name, column in both.items()}
+
+
+def forget(folder: str | Path, model_ids: Iterable[str], texts: Iterable[str], *, dry: bool = False) -> list[Forgotten]:
+    """Overwrite the vectors of these texts, of every writer, and their keys; on disk when this returns.
+
+    Open caches notice at once: the checksum of such a row is wrong, so it counts as not known. `dry` only finds them.
+    """
+    models = [model_id.encode() for model_id in model_ids]
+    wanted = np.array(sorted({_hash(model, text) for text in texts for model in models}), dtype="S16").reshape(-1)
+    forgotten: list[Forgotten] = []
+    for path in sorted(Path(folder).glob("*.*.keys")) if len(wanted) else []:
+        dimension = path.name.split(".")[-2]
+        row_bytes = 4 * int(dimension) if dimension.isdecimal() else 0
+        vectors = path.with_suffix(".vectors")
+        rows = min(path.stat().st_size // _KEY.itemsize, vectors.stat().st_size // row_bytes if row_bytes else 0)
+        with path.open("rb" if dry else "r+b", buffering=0) as keys, vectors.open(keys.mode, buffering=0) as values:
+            for first in range(0, rows, _MERGE_AT):
+                block = np.fromfile(path, dtype=_KEY, count=min(_MERGE_AT, rows - first), offset=first * _KEY.itemsize)
+                for row in (first + np.flatnonzero(np.isin(block["hash"], wanted))).tolist():
+                    vector = os.pread(values.fileno(), row_bytes, row * row_bytes)
+                    forgotten.append(Forgotten(path.stem, row, row_bytes, sha256(vector).hexdigest()))
+                    if not dry:  # the vector first: whoever is killed in between finds the key again
+                        os.pwrite(values.fileno(), bytes(row_bytes), row * row_bytes)
+                        os.pwrite(keys.fileno(), bytes(16) + b"\xff" * 4, row * _KEY.itemsize)
+            if not dry:
+                os.fsync(values.fileno())
+                os.fsync(keys.fileno())
+    return forgotten
+
+
+def _hash(model: bytes, text: str) -> bytes:
+    digest = blake2b(model, digest_size=16)
+    digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

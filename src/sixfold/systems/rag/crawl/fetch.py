@@ -7,6 +7,7 @@ import fcntl
 import os
 import resource
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -102,8 +103,13 @@ class Fetcher:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, url: str, *, types: tuple[str, ...] | None = None) -> FetchResult:
-        """Fetch one canonical URL; `types=()` accepts every content type. Never raises for the network."""
+    async def get(
+        self, url: str, *, types: tuple[str, ...] | None = None, headers: Mapping[str, str] | None = None
+    ) -> FetchResult:
+        """Fetch one canonical URL; `types=()` accepts every content type. Never raises for the network.
+
+        headers: of this request alone, such as If-None-Match; 304 then comes as a Failure of that status.
+        """
         import aiohttp
         from yarl import URL
 
@@ -112,7 +118,7 @@ class Fetcher:
             raise RuntimeError("the fetcher is used outside its context")
         accepted = self._limits.types if types is None else types
         try:
-            async with session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            async with session.get(URL(url, encoded=True), allow_redirects=False, headers=headers) as response:
                 return await self._read(response, accepted)
         except TimeoutError:
             return Failure("timeout", f"no whole answer in {self._limits.timeout_s:g} s", transient=True)

@@ -25,6 +25,7 @@ from sixfold.systems.rag.crawl.report import WorkerStats
 from sixfold.systems.rag.crawl.robots import RobotsPolicy
 from sixfold.systems.rag.crawl.seen import SeenSet
 from sixfold.systems.rag.crawl.warc import WarcWriter, http_head
+from sixfold.systems.rag.takedown_rules import STAGE, Blocklist, crawl_blocklist
 
 __all__ = ["CrawlWorker"]
 
@@ -53,6 +54,7 @@ class CrawlWorker:
         self._limits, self.index = limits, index
         self._peers = None if exchange is None else Peers(exchange, index, workers)
         self._scope = Scope(limits.scope)
+        self._blocklist = Blocklist(crawl_blocklist(out_dir))
         self._journal = Journal(out_dir / "crawl" / "journal", index)
         self._frontier = Frontier(
             lease_s=limits.lease_s,
@@ -90,7 +92,9 @@ class CrawlWorker:
         for url in state.found:
             self._seen.add(url)
         for found in state.unfinished():
-            if self._owner(host_of(found[0])) == index:
+            if self._blocklist.rule_for(found[0]) is not None:
+                self._journal.failed(found[0], STAGE, "")
+            elif self._owner(host_of(found[0])) == index:
                 self._frontier.add(Entry(*found))
             elif resend:
                 self._pass_on(found)
@@ -220,14 +224,14 @@ class CrawlWorker:
 
     def seed(self, urls: Iterable[str]) -> None:
         """Start from these URLs: journal all of them, keep those it owns, pass on the rest."""
-        new = [(url, 0, 0) for url in urls if self._scope.allows(host_of(url)) and self._seen.add(url)]
+        new = self._new(list(urls), 0, 0)
         self._journal.found(new)
         self._route(new)
 
     def accept(self, links: Iterable[Found]) -> None:
         """Links that another worker found, and has journaled."""
         for link in links:
-            if self._seen.add(link[0]):
+            if self._blocklist.rule_for(link[0]) is None and self._seen.add(link[0]):
                 self._frontier.add(Entry(*link))
         self._activity += 1
         self._fill()
@@ -329,7 +333,9 @@ class CrawlWorker:
         try:
             url = lease.entry.url
             policy = self._robots[lease.host]
-            if policy.allowed(url):
+            if self._is_taken_down(url):
+                result: Fetched | Failure = Failure(STAGE)
+            elif policy.allowed(url):
                 self._requests += 1
                 result = await self._fetcher.get(url)
             elif policy.reachable:
@@ -362,6 +368,8 @@ class CrawlWorker:
         now = time.monotonic()
         if self._stopping or not self._frontier.is_live(lease.lease_id):
             return
+        if self._is_taken_down(entry.url):  # while it was on its way, perhaps
+            result = Failure(STAGE)
         if isinstance(result, Failure) and result.transient and entry.tries < self._limits.retries:
             after_s = self._limits.retry_after_s * 2**entry.tries
             if result.retry_after_s is not None:
@@ -379,6 +387,10 @@ class CrawlWorker:
             self._peers.settle(*entry.loan)
         self._frontier.complete(lease.lease_id, now)
         self._activity += 1
+
+    def _is_taken_down(self, url: str) -> bool:
+        self._blocklist.refresh()
+        return self._blocklist.rule_for(url) is not None
 
     def _take_redirect(self, entry: Entry, location: str) -> None:
         try:
@@ -408,8 +420,8 @@ class CrawlWorker:
     def _new(self, urls: Sequence[str], depth: int, hops: int) -> list[Found]:
         if self._limits.max_depth is not None and depth > self._limits.max_depth:
             return []
-        add, allows = self._seen.add, self._scope.allows
-        return [(url, depth, hops) for url in urls if allows(host_of(url)) and add(url)]
+        add, allows, taken_down = self._seen.add, self._scope.allows, self._blocklist.rule_for
+        return [(u, depth, hops) for u in urls if allows(host_of(u)) and taken_down(u) is None and add(u)]
 
     def _route(self, links: Iterable[Found]) -> None:
         for link in links:
