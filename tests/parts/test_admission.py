@@ -59,7 +59,7 @@ def test_under_three_times_the_load_goodput_stays_and_without_admission_it_colla
     assert without <= 20
 
 
-@given(st.integers(1, 50), st.floats(0.11, 3))
+@given(st.integers(1, 50), st.floats(0.13, 3))
 def test_after_retry_after_the_same_request_is_taken_on(ahead: int, budget_s: float) -> None:
     policy = admission()
     for _ in range(ahead):

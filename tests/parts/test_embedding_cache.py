@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError
 from sixfold.parts import embedding_cache
-from sixfold.parts.embedding_cache import EmbeddingCache
+from sixfold.parts.embedding_cache import EmbeddingCache, forget
 
 D = 8
 
@@ -152,3 +152,25 @@ def test_a_killed_writer_loses_only_its_tail(tmp_path):
         got, found = cache.get([str(i) for i in range(count)])
         assert found.all()
         assert np.array_equal(got[:, 0], np.arange(count, dtype=np.float32))
+
+
+def test_a_forgotten_vector_is_gone_for_caches_that_are_open_too(tmp_path):
+    with (
+        EmbeddingCache(tmp_path, "m", writer="one", dimension=D) as one,
+        EmbeddingCache(tmp_path, "m", writer="two", dimension=D) as two,
+    ):
+        one.put(["secret", "kept"], vectors(["secret", "kept"]))
+        two.put(["secret", "other"], vectors(["secret", "other"]))
+        one.refresh()
+        assert len(forget(tmp_path, ["m", "n"], ["secret", "unknown"], dry=True)) == 2
+        assert {(gone.file, gone.row) for gone in forget(tmp_path, ["m", "n"], ["secret"])} == {
+            (f"one.{D}", 0),
+            (f"two.{D}", 0),
+        }
+        assert forget(tmp_path, ["m"], ["secret"]) == []
+        assert one.get(["secret", "kept", "other"])[1].tolist() == [False, True, True]
+        assert all(vector("secret").tobytes() not in path.read_bytes() for path in tmp_path.iterdir())
+        one.put(["secret"], vectors(["secret"]))  # somebody else may have the text
+        assert one.get(["secret"])[1].all()
+    with EmbeddingCache(tmp_path, "m", dimension=D) as again:
+        assert again.get(["secret", "kept", "other"])[1].all()

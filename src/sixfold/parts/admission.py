@@ -41,21 +41,22 @@ class Ticket:
 class Admission:
     """The line in front of `concurrency` servers that share the work; `most_waiting` bounds its memory.
 
+    headroom: the share of its budget that a request may be expected to need; the rest is for what varies.
     typical_s: what a kind of request takes, until some have been measured. Times are of any one clock.
     """
 
     concurrency: int
     most_waiting: int = 1_000
+    headroom: float = 0.8
     typical_s: dict[str, float] = field(default_factory=dict)
     _waiting: dict[int, Ticket] = field(default_factory=dict, init=False)
     _running: dict[int, Ticket] = field(default_factory=dict, init=False)
     _numbers: Iterator[int] = field(default_factory=count, init=False)
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1 or self.most_waiting < 0:
-            raise ConfigError(
-                f"got concurrency={self.concurrency}, most_waiting={self.most_waiting}, expected at least 1 and 0"
-            )
+        if self.concurrency < 1 or self.most_waiting < 0 or not 0 < self.headroom <= 1:
+            got = f"concurrency={self.concurrency}, most_waiting={self.most_waiting}, headroom={self.headroom}"
+            raise ConfigError(f"got {got}, expected at least 1, at least 0, and within (0, 1]")
 
     @property
     def waiting(self) -> int:
@@ -83,7 +84,7 @@ class Admission:
     def arrive(self, kind: str, now_s: float, budget_s: float) -> Ticket | Refusal:
         """Take the request on (it then waits for `start`), or refuse it because its budget would not do."""
         wait_s = self.expected_wait_s(now_s)
-        late_s = wait_s + self.service_s(kind) - budget_s
+        late_s = wait_s + self.service_s(kind) - self.headroom * budget_s
         if late_s > 0 or len(self._waiting) >= self.most_waiting:
             return Refusal(max(late_s, self.service_s(kind)), wait_s)
         ticket = Ticket(next(self._numbers), kind, now_s + budget_s)
@@ -95,7 +96,7 @@ class Admission:
         taken: list[Ticket] = []
         while self._waiting and len(self._running) < self.concurrency:
             ticket = self._waiting.pop(next(iter(self._waiting)))
-            if now_s + self.service_s(ticket.kind) / 2 <= ticket.latest_s:
+            if now_s + self.service_s(ticket.kind) <= ticket.latest_s:
                 ticket.started_s = now_s
                 self._running[ticket.number] = ticket
             taken.append(ticket)

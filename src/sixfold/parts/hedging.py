@@ -47,6 +47,11 @@ class Hedging:
             self._delay_s, self._since = float(np.quantile(self._seen_s, self.quantile)), 0
 
     @property
+    def known(self) -> bool:
+        """Whether enough answers were seen to tell what is late."""
+        return self._delay_s is not None
+
+    @property
     def delay_s(self) -> float | None:
         """After how long to ask a second replica; None: not yet known, or hedged too often of late."""
         return self._delay_s if self._tokens >= 1 else None

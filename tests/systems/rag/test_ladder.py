@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-STAGES = ["crawl-clean-dedup", "index", "embed", "retrieve"]
-SMALL = ["pages=40", "vectors=20000", "queries=20"]
+pytestmark = pytest.mark.timeout(500)
+
+STAGES = ["crawl-clean-dedup", "index", "embed", "retrieve", "serve", "evaluate"]
+SMALL = ["pages=40", "vectors=20000", "queries=20", "questions=12", "generated=2", "load_s=4"]
+OF_THIS_MACHINE = ("recall", "within 1 s", "in time", "limited by its generator")
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +20,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
     command = [sys.executable, "-m", "sixfold", "study", "rag", "--quick", "--keep-going", "--json"]
     for pair in SMALL:
         command += ["--set", pair]
-    return folder, subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    return folder, subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
 
 
 @pytest.mark.ray
-def test_four_milestones_are_judged_and_every_check_holds(run) -> None:
+def test_six_milestones_are_judged_and_every_check_holds(run) -> None:
     _, done = run
     result = json.loads(done.stdout)
     # How fast this machine was just now is not for a test to judge; that the answers are right is.
     assert done.returncode == (0 if all(m["passed"] for m in result["milestones"]) else 1), done.stderr
     assert [m["stage"] for m in result["milestones"]] == STAGES
-    recall_apart = [c for m in result["milestones"] for c in m["checks"] if "recall" not in c["name"]]
-    assert len(recall_apart) >= 9
-    assert all(check["holds"] for check in recall_apart), recall_apart
+    checks = [check for milestone in result["milestones"] for check in milestone["checks"]]
+    of_the_code = [check for check in checks if not any(words in check["name"] for words in OF_THIS_MACHINE)]
+    assert len(of_the_code) >= 13
+    assert all(check["holds"] for check in of_the_code), of_the_code
     assert [b["stage"] for b in result["baseline"]] == STAGES
     assert set(result) == {"system", "run", "baseline", "milestones", "headline", "report"}
 

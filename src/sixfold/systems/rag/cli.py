@@ -98,6 +98,125 @@ def ask(
 
 
 @app.command()
+def serve(
+    index: Annotated[
+        Path | None, typer.Argument(help="The index; without it, that of the newest run of the rag study.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Beyond loopback SIXFOLD_TOKEN has to be set.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="8600, or a free one if it is taken.")] = None,
+    groups: Annotated[int | None, typer.Option(min=1, help="Processes for the shards; one a shard without it.")] = None,
+    shard_replicas: Annotated[int, typer.Option(min=1, help="Replicas of each; hedging needs two.")] = 1,
+    gateways: Annotated[int, typer.Option(min=1)] = 1,
+    encoders: Annotated[int, typer.Option(min=1)] = 1,
+    models: Annotated[int, typer.Option(min=1, help="Replicas of the language model.")] = 1,
+    model_threads: Annotated[int, typer.Option(min=1, help="Of each embedded language model.")] = 1,
+    generate: Annotated[bool, typer.Option(help="Without it, answers are quotations.")] = True,
+    model_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint, /v1 included.")] = None,
+    model_name: Annotated[str, typer.Option(help="What that endpoint calls the model.")] = "default",
+    embeddings_url: Annotated[str | None, typer.Option(help="The same for embeddings, of the index's model.")] = None,
+    rerank_url: Annotated[str | None, typer.Option(help="The same for a reranker.")] = None,
+    rerank: Annotated[bool, typer.Option(help="Rerank with the embedded encoder's token vectors.")] = False,
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable with the endpoints' key.")] = None,
+    deadline: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds for a request that names none.")] = 10.0,
+    writes: Annotated[bool, typer.Option(help="Whether documents can be added and taken down.")] = True,
+    ingest_share: Annotated[float, typer.Option(min=0.01, max=1, help="Of a core, for new documents.")] = 0.25,
+    crawls: Annotated[list[Path] | None, typer.Option("--crawl", help="A crawl that takedowns reach.")] = None,
+    address: Annotated[str | None, typer.Option(help="Serve on this Ray cluster.")] = None,
+    first_question: Annotated[str | None, typer.Option(help="Ask this when it is ready.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End after the first question.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Answer questions over HTTP, with a page for people: gateways, shards, encoder and language model on Ray Serve."""
+    from sixfold.systems.rag.operate import newest_index
+    from sixfold.systems.rag.serve.operate import run_serve, usual_port
+    from sixfold.systems.rag.serve.settings import Endpoint, Replicas, ServeSettings
+
+    def endpoint(url: str | None, model: str) -> Endpoint | None:
+        return Endpoint(url, model, key_variable) if url else None
+
+    settings = ServeSettings(
+        index=index or newest_index(),
+        host=host,
+        port=port or usual_port(host),
+        groups=groups,
+        replicas=Replicas(gateway=gateways, shard=shard_replicas, embed=encoders, model=models),
+        deadline_s=deadline,
+        generate=generate,
+        model_threads=model_threads,
+        model=endpoint(model_url, model_name),
+        embeddings=endpoint(embeddings_url, "default"),
+        reranker=endpoint(rerank_url, "default"),
+        rerank=rerank,
+        writes=writes,
+        ingest_share=ingest_share,
+        crawls=tuple(crawls or ()),
+    )
+    run_serve(settings, address=address, question=first_question, once=once, as_json=as_json)
+
+
+@app.command()
+def ingest(
+    inputs: Annotated[list[str], typer.Argument(help="WARC, JSONL, HTML, text, Markdown; files, folders, globs.")],
+    index: IndexOption = None,
+    allow_duplicates: Annotated[bool, typer.Option(help="Keep pages that repeat others.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Put pages into an index that is being served; they are answered from at once."""
+    from sixfold.systems.rag.live.operate import run_ingest
+    from sixfold.systems.rag.operate import newest_index
+
+    told = run_ingest(inputs, index or newest_index(), allow_duplicates=allow_duplicates)
+    shown = {**told["counts"], "unread": len(told["unread"]), "generation": told["generation"]}
+    print(json.dumps(told) if as_json else _lines(shown))
+
+
+@app.command()
+def takedown(
+    index: IndexOption = None,
+    url: Annotated[str | None, typer.Option(help="Exactly this URL.")] = None,
+    host: Annotated[str | None, typer.Option(help="Everything of this host.")] = None,
+    pattern: Annotated[str | None, typer.Option(help="URLs like this one; * stands for anything.")] = None,
+    subdomains: Annotated[bool, typer.Option(help="Of the host, too.")] = False,
+    crawls: Annotated[list[Path] | None, typer.Option("--crawl", help="Also from this crawl and its archive.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the receipt.")] = "",
+    scan: Annotated[bool, typer.Option(help="Search every byte of index and crawls for it afterwards.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take a URL, a host or a pattern down from answers, index, builds, archives and crawls; the receipt says where."""
+    from sixfold.systems.rag.operate import newest_index
+    from sixfold.systems.rag.takedown import takedown as take_down
+
+    receipt = take_down(
+        index or newest_index(),
+        url=url,
+        host=host,
+        pattern=pattern,
+        subdomains=subdomains,
+        crawls=crawls or (),
+        reason=reason,
+        scan=scan,
+    ).as_json()
+    print(json.dumps(receipt) if as_json else _lines({key: told for key, told in receipt.items() if told}))
+
+
+@app.command()
+def compact(
+    index: IndexOption = None,
+    purge: Annotated[bool, typer.Option(help="Until nothing that was deleted is left on the disk.")] = False,
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="Of one core.")] = 1.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Merge segments while the index is served and written to."""
+    from sixfold.systems.rag.live.operate import run_compact
+    from sixfold.systems.rag.operate import newest_index
+
+    told = run_compact(index or newest_index(), purge=purge, share=share)
+    print(
+        json.dumps(told) if as_json else _lines({**told, "merges": len(told["merges"]), "erased": len(told["erased"])})
+    )
+
+
+@app.command()
 def why(url: Annotated[str, typer.Argument()], index: IndexOption = None, as_json: JsonFlag = False) -> None:
     """Say what became of a URL: kept, or dropped, by which rule, with the value that was measured."""
     from sixfold.systems.rag.operate import run_why

@@ -31,9 +31,11 @@ from sixfold.systems.rag.crew import RayCrew, SerialCrew
 from sixfold.systems.rag.index.filters import Filter
 from sixfold.systems.rag.index.manifest import read_manifest
 from sixfold.systems.rag.index.shard import Shard
+from sixfold.systems.rag.live.ledger import live_records
 from sixfold.systems.rag.records import Source
 from sixfold.systems.rag.retrieve import Retriever
 from sixfold.systems.rag.sources import read_record
+from sixfold.systems.rag.takedown import why_taken_down
 
 __all__ = ["newest_index", "print_passages", "run_ask", "run_build", "run_crawl", "run_trace", "run_why"]
 
@@ -120,7 +122,7 @@ def run_why(url: str, index: Path | None) -> list[dict[str, Any]]:
     if "://" not in url and Path(url).exists():
         url = Path(url).absolute().as_uri()
     index = index or newest_index()
-    records: list[dict[str, Any]] = []
+    records = why_taken_down(index, url)
     for folder in _builds(index):
         gone = set()
         if folder.drop_counts.exists():
@@ -141,6 +143,7 @@ def run_why(url: str, index: Path | None) -> list[dict[str, Any]]:
                     for row in kept.to_pylist()
                     if (row["source_file"], row["source_offset"]) not in gone
                 ]  # fmt: skip
+    records += live_records(index, url)
     if not records:
         raise InputError(f"no record of {url}: it was never read; was it crawled?", path=index)
     return records

@@ -19,7 +19,14 @@ from sixfold.study import (
     Stage,
     System,
 )
-from sixfold.systems.rag import ladder_clean, ladder_embed, ladder_index, ladder_retrieve
+from sixfold.systems.rag import (
+    ladder_clean,
+    ladder_embed,
+    ladder_evaluate,
+    ladder_index,
+    ladder_retrieve,
+    ladder_serve,
+)
 from sixfold.systems.rag.baseline import baseline
 from sixfold.systems.rag.embedded_web import start_site, stop_site
 from sixfold.systems.rag.splits import plan_splits
@@ -117,25 +124,65 @@ STAGES = (
         run=ladder_retrieve.run,
         checks=ladder_retrieve.checks,
     ),
+    Stage(
+        name="serve",
+        removes="one process answers",
+        axis=Axis.INFERENCE,
+        milestone=Milestone(
+            metric="p99 at the target rate over the objective, open loop",
+            comparator=Comparator.AT_MOST,
+            target=1.0,
+            unit="ratio",
+            measure=ladder_serve.measured_tail,
+            predict=ladder_serve.predicted_tail,
+        ),
+        predict=ladder_serve.predict,
+        run=ladder_serve.run,
+        checks=ladder_serve.checks,
+    ),
+    Stage(
+        name="evaluate",
+        removes="quality assumed",
+        axis=Axis.INFERENCE,
+        milestone=Milestone(
+            metric="questions answered rightly by the fleet over those by one process",
+            comparator=Comparator.AT_LEAST,
+            target=0.99,
+            unit="ratio",
+            measure=ladder_evaluate.measured_quality,
+            predict=ladder_evaluate.predicted_quality,
+        ),
+        predict=ladder_evaluate.predict,
+        run=ladder_evaluate.run,
+        checks=ladder_evaluate.checks,
+    ),
 )
 
 # inputs: files to read instead of crawling; packages and pages: how much of the embedded web; capacity_share:
-# what a shard may hold, as a share of the whole index; vectors: how many the scan of the last stage is over.
+# what a shard may hold, as a share of the whole index; vectors: how many the scan of "retrieve" is over; questions
+# and generated: how many the last two stages ask, and how many of them of the model; load_s: how long the open loop is.
 _COMMON = {"inputs": [], "packages": [], "preset": "documentation", "capacity_share": 0.4}
 
 SYSTEM = System(
     name="rag",
-    title="Web-scale text build and retrieval",
+    title="Web-scale text to grounded answers",
     design=Path(__file__).with_name("design.yaml"),
     composition=Composition.PIPELINE,
     stages=STAGES,
     baseline=baseline,
     gate=Gate(tolerance=0.01),
     lengths={
-        Length.QUICK: {**_COMMON, "pages": 100, "split_bytes": 200_000, "queries": 30, "vectors": 100_000},
-        Length.DEFAULT: {**_COMMON, "pages": 500, "split_bytes": 800_000, "queries": 100, "vectors": 150_000},
+        Length.QUICK: {
+            **_COMMON, "pages": 100, "split_bytes": 200_000, "queries": 30, "vectors": 50_000,
+            "questions": 20, "generated": 3, "load_s": 8,
+        },
+        Length.DEFAULT: {
+            **_COMMON, "pages": 500, "split_bytes": 800_000, "queries": 100, "vectors": 150_000,
+            "questions": 100, "generated": 20, "load_s": 45,
+        },
         Length.FULL: {
             **_COMMON, "pages": 1_500, "split_bytes": 400_000, "queries": 400, "vectors": 400_000, "repeats": 3,
+            "questions": 400, "generated": 150, "load_s": 600,
         },
     },
     prepare=prepare,

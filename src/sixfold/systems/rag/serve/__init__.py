@@ -1,0 +1,1 @@
+"""The fleet that answers: gateway, shards, encoder, language model."""
