@@ -171,6 +171,23 @@ def ingest(
 
 
 @app.command()
+def recrawl(
+    crawl_folder: Annotated[Path, typer.Argument(metavar="CRAWL", help="The folder of a crawl.")],
+    budget: Annotated[int, typer.Option(min=1, help="Pages to fetch at most.")],
+    period: Annotated[float, typer.Option(min=1.0, help="Seconds that the budget is for.")] = 86_400.0,
+    delay: Annotated[float, typer.Option(min=0.0, help="Seconds between two requests to one host.")] = 1.0,
+    index: Annotated[Path | None, typer.Option("--index", help="Put what changed in, take what is gone out.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look again at the pages of a crawl, those first whose changes a visit is most likely to find."""
+    from sixfold.systems.rag.crawl.recrawl import run_recrawl
+
+    told = run_recrawl(crawl_folder, budget=budget, period_s=period, delay_s=delay, index=index)
+    shown = {key: len(value) if isinstance(value, list) else value for key, value in told.items() if key != "pages"}
+    print(json.dumps(told) if as_json else _lines(shown))
+
+
+@app.command()
 def takedown(
     index: IndexOption = None,
     url: Annotated[str | None, typer.Option(help="Exactly this URL.")] = None,

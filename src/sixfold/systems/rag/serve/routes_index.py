@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -49,14 +49,23 @@ def add_index_routes(app: FastAPI, service: Service) -> None:
         }  # fmt: skip
 
     @app.get("/v1/passages/{chunk_id}/original", tags=["index"], response_class=HTMLResponse)
-    async def original(chunk_id: ChunkId) -> HTMLResponse:
-        """The page that a passage was taken from, without anything that acts, the passage marked in it."""
+    async def original(
+        chunk_id: ChunkId,
+        start: Annotated[int | None, Query(ge=0)] = None,
+        end: Annotated[int | None, Query(ge=0)] = None,
+        theme: Literal["light", "dark"] | None = None,
+    ) -> HTMLResponse:
+        """The page that a passage was taken from, without anything that acts, the passage marked in it.
+
+        start, end: characters of the passage that are cited.
+        """
         _, at = await find(chunk_id)
         try:
             record = await asyncio.to_thread(read_record, at.source)
         except InputError as error:
             raise ApiError(404, f"its record cannot be read again: {error}", code="not_found") from None
-        page = await asyncio.to_thread(original_page, record, at.chunk.text)
+        cited = (start, end) if start is not None and end is not None else None
+        page = await asyncio.to_thread(original_page, record, at.chunk.text, cited, theme)
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     @app.get("/v1/index", tags=["index"])
