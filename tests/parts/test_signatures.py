@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sixfold.parts.signatures import form_of, values_of
+from sixfold.parts.signatures import form_of, split_parameters, values_of
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,20 @@ def test_values_of_a_sentence() -> None:
     assert values_of("The default of width is 70, of mode 'r', of tz None; it's 2.5 times as long.") == {
         "70", "r", "none", "2.5",
     }  # fmt: skip
+
+
+def test_parameters_and_their_defaults() -> None:
+    assert split_parameters("self, a: Dict[str, int] = {}, /, b=(1, 2), *args, c: 'x, y' = ',', **kwds") == [
+        ("self", ""), ("a", "{}"), ("b", "(1, 2)"), ("args", ""), ("c", "','"), ("kwds", ""),
+    ]  # fmt: skip
+    assert split_parameters("") == []
+    assert split_parameters("a=[1, 2") == [("a", "[1, 2")]
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "line", ["f(" + "a:" * 950 + ")", "f(" + "a:[b]" * 300 + ")", "f(a:" + "[" * 1_900 + ")", "a" * 1_990, "aA_" * 600]
+)
+def test_lines_that_make_expressions_slow_are_read_at_once(line: str) -> None:
+    form_of(line)  # it took 10 s and more where repetitions were nested
+    values_of(line)

@@ -18,7 +18,7 @@ from sixfold.parts.signatures import KIND_STEMS, Form, form_of, values_of
 
 __all__ = ["SUPPORTED_FROM", "Support", "best_spans", "support"]
 
-SUPPORTED_FROM = 0.8  # the score from which a sentence counts as supported; docs/decisions/0017 has its curve
+SUPPORTED_FROM = 0.8  # the score from which a sentence counts as supported; docs/decisions/0017
 FEWEST_WORDS = 2  # words, names and numbers that a sentence and its span have to share
 SECOND_TRIES = 4  # spans that are tried beside the best one
 SECOND_GAINS = 0.1  # of the score, for a second span to be worth a citation

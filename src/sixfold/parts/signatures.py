@@ -10,17 +10,17 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-__all__ = ["FRAME_STEMS", "KIND_STEMS", "Form", "form_of", "values_of"]
+__all__ = ["FRAME_STEMS", "KIND_STEMS", "Form", "form_of", "split_parameters", "values_of"]
 
 _CALL = re.compile(r"(?:(?:async )?def )?([A-Za-z_][\w.]*)\((.*)\)\s*(?:->\s*(.+?))?:?")
 _CLASS = re.compile(r"class ([A-Za-z_]\w*)(?:\(([^()]*)\))?:?")
 _VALUE = r"""(-?\d[\d_.]*(?:[eE][+-]?\d+)?|'[^'\n]*'|"[^"\n]*"|[A-Za-z_][\w.]*|\[[^\]\n]*\]|\(\)|\{\})"""
 _ASSIGNED = re.compile(rf"([A-Za-z_][\w.]*) = {_VALUE}(?![\w.(]).*")
 _ALIAS = re.compile(r"([A-Za-z_][\w.]*) = (?=[A-Za-z_][\w.]*\()")  # `today = now(tz=None)`: another name of a function
-# `width=70`, `width: int = 70`, `width: Optional[int] = None`
-_BOUND = re.compile(rf"([A-Za-z_]\w*)\s*(?::[^=,()]*(?:\[[^=]*?\])?[^=,()]*)?=\s*{_VALUE}")
 # `width (default: 70)`, `width defaults to 70`; the name is the nearest word before it
-_SAID = re.compile(rf"([A-Za-z_]\w*)[`'\"]*\s*(?:\(default:?|,? defaults to|: default|\(defaults to)\s*{_VALUE}", re.I)
+_SAID = re.compile(
+    rf"(?<!\w)([A-Za-z_]\w*)[`'\"]*\s*(?:\(default:?|,? defaults to|: default|\(defaults to)\s*{_VALUE}", re.I
+)
 LONGEST_FORM = 2_000  # characters: a longer line is data
 
 
@@ -73,12 +73,41 @@ def form_of(text: str) -> Form:
         return Form(name=found[1], bindings={found[1]: _plain(found[2])}, implied=_OF_VALUE)
     alias = _ALIAS.match(line)
     if found := _CALL.fullmatch(line[alias.end() :] if alias else line):
-        bound = {name: _plain(value) for name, value in _BOUND.findall(found[2])}
+        bound = {name: _plain(value) for name, value in split_parameters(found[2]) if value}
         implied = _OF_CALL | (_OF_PARAMETERS if found[2] else set()) | (_OF_DEFAULTS if bound else set())
         implied |= _OF_RETURNED if found[3] else set()
         returned = (found[3] or "").strip("'\"")
         return Form(alias[1] if alias else found[1], bound, found[2], returned, (), frozenset(implied))
     return Form(bindings=said, implied=_OF_DEFAULTS if said else frozenset())
+
+
+def split_parameters(parameters: str) -> list[tuple[str, str]]:
+    """(name, default as written) of what stands between the brackets of a signature; no default is "".
+
+    In one pass: a page may hold whatever makes a regular expression slow. Stars and annotations are left out.
+    """
+    found: list[tuple[str, str]] = []
+    depth = start = 0
+    equals = -1  # of the parameter at hand, outside all brackets
+    quote = ""
+    for at, char in enumerate(f"{parameters},"):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char == "=" and equals < 0 and depth <= 0:
+            equals = at
+        if char == "," and ((depth <= 0 and not quote) or at == len(parameters)):
+            head = parameters[start : equals if equals >= 0 else at]
+            name = head.partition(":")[0].strip().lstrip("*").strip()
+            if name.isidentifier():
+                found.append((name, parameters[equals + 1 : at].strip() if equals >= 0 else ""))
+            start, equals = at + 1, -1
+    return found
 
 
 def values_of(text: str) -> set[str]:

@@ -115,3 +115,17 @@ def test_coverage_counts_what_was_searched_and_says_what_was_not() -> None:
     assert (partial.passages, partial.passages_total, partial.documents) == (100, 400, 10)
     assert [shard.reason for shard in partial.shards] == [None, "no answer within 0.50 s"]
     assert Coverage.of({}, {}).percent == 100
+
+
+def test_one_that_is_much_later_than_the_others_is_not_waited_for_to_the_deadline() -> None:
+    groups: dict[int, Group[Any]] = {0: Group([Replica("fast")]), 1: Group([Replica("gone", delay_s=600)])}
+    gathered = ask(groups, wait_s=300)
+    assert set(gathered.results) == {0}
+    assert gathered.lost[1].state is ShardState.LATE
+
+
+def test_where_nobody_has_answered_there_is_nothing_to_be_impatient_about() -> None:
+    assert ask({0: Group([Replica("slow", delay_s=1.3)]), 1: Group([Replica("slow", delay_s=1.3)])}).results.keys() == {
+        0,
+        1,
+    }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sixfold.parts.signatures import Form, form_of
+from sixfold.parts.signatures import Form, form_of, split_parameters
 from sixfold.systems.rag.answer.extractive import Ranked, states_what_is_wanted
 from sixfold.systems.rag.answer.question import Question
 from sixfold.systems.rag.answer.units import Unit
@@ -91,17 +91,8 @@ def in_words(form: Form, question: Question) -> str:
 
 
 def parameter_names(form: Form) -> list[str]:
-    """The names between the brackets of a signature, in order, without stars."""
-    pieces = [""]
-    depth = 0
-    for char in form.parameters:
-        depth += (char in "([{") - (char in ")]}")
-        if char == "," and depth <= 0:
-            pieces.append("")
-        else:
-            pieces[-1] += char
-    names = [re.split(r"[:=\s]", piece.strip().lstrip("*"), maxsplit=1)[0] for piece in pieces]
-    return [name for name in names if name.isidentifier() and name not in ("self", "cls")]
+    """The names between the brackets of a signature, in order, without stars and without `self`."""
+    return [name for name, _ in split_parameters(form.parameters) if name not in ("self", "cls")]
 
 
 def _base_in_words(form: Form, words: frozenset[str]) -> str:

@@ -17,8 +17,6 @@ __all__ = ["ORDER", "Costs", "Plan", "plan"]
 ORDER = ("rerank", "shards", "context", "generation")
 _SHORTEST_CONTEXT = 0.4  # of the tokens: one good passage
 _RESERVE = 0.1  # of the time left, for what is not foreseen
-_PATIENCE = 10  # times what nearly all shards take: one that is later is not slow but gone
-_LEAST_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +72,4 @@ def plan(remaining_s: float, costs: Costs, *, rerank: bool, generate: bool) -> P
     rest_s = needed_s() - (costs.slow_shards_s if patient else costs.shards_s)
     # Whatever the other steps do not need the shards may have: waiting is free until it costs a step.
     least_s = min(costs.shards_s, budget_s)
-    most_s = max(_LEAST_PATIENCE_S, _PATIENCE * costs.slow_shards_s)
-    return Plan(use_rerank, min(max(least_s, budget_s - rest_s), most_s), context, tuple(degraded))
+    return Plan(use_rerank, max(least_s, budget_s - rest_s), context, tuple(degraded))

@@ -69,6 +69,8 @@ class ShardReplica:
         before = self._shards.get(max(self._shards, default=-1), {})
         numbers = range(self._group, len(manifest.shards), self._groups)
         opened = {n: Shard.open(self._index, n, manifest, reuse=before.get(n)) for n in numbers}
+        for shard in opened.values():  # what is loaded at the first use is not for the first question to wait for
+            shard.lexical(["warm"], shard.statistics(["warm"]), 1)
         self._shards = {**self._shards, manifest.generation: opened}
         for old in sorted(self._shards)[:-_GENERATIONS_KEPT]:
             del self._shards[old]

@@ -20,6 +20,8 @@ __all__ = ["Calls", "Copy", "Gathered", "Group", "Lost", "scatter"]
 T = TypeVar("T")
 Calls = Mapping[int, Sequence[tuple[str, tuple[Any, ...]]]]  # shard -> method and arguments, one after the other
 _AVOID_S = 1.0  # how long a replica that failed, or was overtaken, is asked last
+_PATIENCE = 10  # times what half of the groups took: one that is later still is not slow but gone
+_LEAST_PATIENCE_S = 1.0
 _FIRST_HEDGE = 0.25  # of the time there is, after which a second one is asked while the usual latency is not known
 
 
@@ -91,19 +93,29 @@ class Gathered:
 async def scatter(
     groups: Mapping[int, Group[Any]], call: Callable[[int, Any], Awaitable[Any]], *, wait_s: float
 ) -> Gathered:
-    """`call(group, replica)` for every one of `groups`, for at most `wait_s`."""
+    """`call(group, replica)` for every one of `groups`, for at most `wait_s`.
+
+    Once half of the groups have answered, the others are waited for ten times as long as that took, or a second.
+    """
     loop = asyncio.get_running_loop()
     began_s = loop.time()
+    end_s = began_s + max(0.0, wait_s)
     tasks = {number: asyncio.ensure_future(_one(number, group, call, wait_s)) for number, group in groups.items()}
     results: dict[int, Any] = {}
     lost: dict[int, Lost] = {}
     slowest_s = 0.0
     try:
-        if tasks:
-            await asyncio.wait(tasks.values(), timeout=max(0.0, wait_s))
+        pending = set(tasks.values())
+        while pending and loop.time() < end_s:
+            _, pending = await asyncio.wait(pending, timeout=end_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            answered = sum(task.done() and task.exception() is None for task in tasks.values())
+            if pending and 2 * answered >= len(tasks):
+                took_s = loop.time() - began_s
+                end_s = min(end_s, began_s + max(_LEAST_PATIENCE_S, _PATIENCE * took_s))
+        waited_s = loop.time() - began_s
         for number, task in tasks.items():
             if not task.done():
-                lost[number] = Lost(ShardState.LATE, f"no answer within {wait_s:.2f} s")
+                lost[number] = Lost(ShardState.LATE, f"no answer within {waited_s:.2f} s")
             elif (error := task.exception()) is not None:
                 lost[number] = Lost(ShardState.FAILED, _words(error))
             else:
@@ -112,7 +124,7 @@ async def scatter(
     finally:
         for task in tasks.values():
             task.cancel()
-        if loop.time() - began_s < wait_s:  # those that are late may take as long to hear of it
+        if loop.time() < end_s:  # those that are late may take as long to hear of it
             await asyncio.gather(*tasks.values(), return_exceptions=True)
     return Gathered(results, lost, slowest_s)
 

@@ -58,7 +58,7 @@ class ServeSettings:
     admission: bool = True  # without it everything is taken on: only to show what that does
     hedge_quantile: float = 0.95
     cached_questions: int = 1_000
-    passages: int = 8  # that an answer is made from, unless the request says otherwise
+    passages: int = 16  # that an answer is made from, unless the request says otherwise (docs/decisions/0017)
     context_tokens: int = 200  # of evidence that the language model reads
     answer_tokens: int = 80  # that it writes at most
     model: Endpoint | None = None  # None: the embedded one
