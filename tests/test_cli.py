@@ -76,7 +76,7 @@ def test_systems_as_json():
     done = sixfold("systems", "--json")
     assert done.returncode == 0
     rag = next(system for system in json.loads(done.stdout) if system["name"] == "rag")
-    assert rag["stages"] == ["crawl-clean-dedup", "index", "embed", "retrieve"]
+    assert rag["stages"] == ["crawl-clean-dedup", "index", "embed", "retrieve", "serve", "evaluate"]
     assert "data" in rag["axes"]
 
 

@@ -21,8 +21,8 @@ T = TypeVar("T")
 Calls = Mapping[int, Sequence[tuple[str, tuple[Any, ...]]]]  # shard -> method and arguments, one after the other
 _AVOID_S = 1.0  # how long a replica that failed, or was overtaken, is asked last
 _PATIENCE = 10  # times what half of the groups took: one that is later still is not slow but gone
-_LEAST_PATIENCE_S = 1.0
-_FIRST_HEDGE = 0.25  # of the time there is, after which a second one is asked while the usual latency is not known
+_LEAST_PATIENCE_S = 1.5
+_FIRST_HEDGE = 0.1  # of the time there is, after which a second one is asked while the usual latency is not known
 
 
 class Copy(Protocol):
@@ -95,7 +95,7 @@ async def scatter(
 ) -> Gathered:
     """`call(group, replica)` for every one of `groups`, for at most `wait_s`.
 
-    Once half of the groups have answered, the others are waited for ten times as long as that took, or a second.
+    Once half of the groups have answered, the others are waited for ten times as long as that took, or 1.5 s.
     """
     loop = asyncio.get_running_loop()
     began_s = loop.time()
