@@ -50,6 +50,6 @@ def test_what_was_not_searched_is_said() -> None:
     note = coverage_note(7_499, 10_000, [(2, "did not answer in time")])
     assert "74.9 %" in note
     assert "7,499 of 10,000" in note
-    assert "shard 2 did not answer in time" in note
+    assert "shard 2: did not answer in time" in note
     assert "99.9 %" in coverage_note(999_999, 1_000_000, [])
     assert "0 %" in coverage_note(0, 0, [(0, "failed")])

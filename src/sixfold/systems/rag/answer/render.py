@@ -88,7 +88,7 @@ def coverage_note(passages: int, passages_total: int, missing: Sequence[tuple[in
         return ""
     share = 100.0 * passages / passages_total if passages_total else 0.0
     # Rounded down, so that something missing never reads as 100 %.
-    shards = "; ".join(f"shard {number} {why}" for number, why in missing)
+    shards = "; ".join(f"shard {number}: {why}" for number, why in missing)
     because = f" ({shards})" if shards else ""
     return (
         f"Note: {int(share * 10) / 10:g} % of the passages were searched, {passages:,} of {passages_total:,}{because}; "
