@@ -176,3 +176,15 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "huge.yaml").write_bytes(b"# \n" * (1 << 19))
     with pytest.raises(InputError, match="larger than"):
         load_design(tmp_path / "huge.yaml")
+
+
+KNOB = {"axis": "data", "low": 0.1, "high": 1.0, "default": 0.5, "unit": "of a core", "effect": "more of it"}
+
+
+def test_knobs_are_optional_and_their_default_lies_in_their_range(tmp_path: Path) -> None:
+    assert load_design(write(tmp_path / "none.yaml", GOOD)).knobs == {}
+    design = load_design(write(tmp_path / "one.yaml", {**GOOD, "knobs": {"share": KNOB}}))
+    assert design.knobs["share"].axis is Axis.DATA
+    wrong = {**GOOD, "knobs": {"share": {**KNOB, "default": 2.0}}}
+    with pytest.raises(InputError, match=r"expected 0.1 to 1"):
+        load_design(write(tmp_path / "wrong.yaml", wrong))

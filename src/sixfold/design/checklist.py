@@ -17,6 +17,7 @@ __all__ = [
     "Constraint",
     "Decision",
     "Design",
+    "Knob",
     "ModeRole",
     "Quantity",
     "Rejected",
@@ -87,6 +88,23 @@ class Quantity(_Model):
         return self.source.lower().startswith("assumption")
 
 
+class Knob(_Model):
+    """A setting that trades one live axis against another: what `balance` may turn, and how far."""
+
+    axis: Axis  # that gets more when it is turned up
+    low: float
+    high: float
+    default: float
+    unit: Text
+    effect: Text
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        if not self.low <= self.default <= self.high:
+            raise ValueError(f"got default {self.default:g}, expected {self.low:g} to {self.high:g}")
+        return self
+
+
 class Design(_Model):
     """A system's design. The first axis and the first mode are the leading ones."""
 
@@ -105,6 +123,7 @@ class Design(_Model):
     taxes: tuple[TaxPaid, ...]
     slots: dict[Slot, Decision]
     workload: dict[Name, Quantity] = Field(min_length=1)
+    knobs: dict[Name, Knob] = {}
     worker_price: str  # of the catalog: what an hour of one worker costs
 
     @field_validator("axes", "mode")
