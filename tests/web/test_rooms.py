@@ -77,3 +77,14 @@ def test_nothing_is_followed_that_nobody_looks_at(page: Page, site: Any) -> None
     with page.expect_event("requestfailed", lambda request: request.url.endswith("/v1/builds/events")):
         page.get_by_role("link", name="Ask", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Ask the index")
+
+
+def test_the_api_is_described_by_what_the_service_says_of_itself(page: Page, site: Any) -> None:
+    page.goto(f"{site.address}/docs")
+    routes = page.locator(".route")
+    expect(routes.filter(has_text="POST /v1/search")).to_contain_text("deadline_s")
+    expect(routes.filter(has_text="POST /v1/search")).to_contain_text("required")
+    expect(routes.filter(has_text="GET /v1/why")).to_contain_text("url")
+    assert routes.count() >= 12
+    page.get_by_role("link", name="Ask").click()
+    expect(page.get_by_role("textbox", name="Question")).to_be_visible()

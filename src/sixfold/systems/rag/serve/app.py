@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.staticfiles import StaticFiles
 
@@ -52,6 +52,11 @@ def create_app(service: Service, *, token: str | None = None) -> FastAPI:
     add_write_routes(app, service)
     page = files("sixfold") / "web" / "rag"
     if page.is_dir():
+
+        @app.get("/docs", include_in_schema=False)
+        async def docs() -> RedirectResponse:
+            return RedirectResponse("/docs.html")
+
         app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
     app.add_middleware(Doorkeeper, token=token, loopback=service.settings.loopback)
     app.add_middleware(Journal, metrics=service.metrics)
