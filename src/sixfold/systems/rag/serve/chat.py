@@ -109,7 +109,8 @@ async def chat(service: Service, request: ChatRequest) -> AsyncGenerator[Chat | 
         state.seconds["answer"] = time.perf_counter() - began_s
         if state.answer is not None:
             service.metrics.answers.labels(str(state.answer.mode)).inc()
-            if state.answer.fallback in ("late", "prompt too long") and "generation" not in degraded:
+            kept_out = state.answer.fallback.startswith(("late", "failed", "prompt too long"))
+            if kept_out and "generation" not in degraded:
                 degraded.append("generation")
                 service.metrics.degraded.labels("generation").inc()
         for step, took_s in state.seconds.items():

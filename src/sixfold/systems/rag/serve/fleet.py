@@ -12,6 +12,7 @@ from typing import Any
 
 from sixfold.errors import ConfigError, SixfoldError
 from sixfold.parts.language_model import Delta
+from sixfold.parts.model_errors import ModelUnavailableError
 from sixfold.systems.rag.index.manifest import Manifest, read_manifest
 from sixfold.systems.rag.retrieve import Passage
 from sixfold.systems.rag.serve.scatter import Calls
@@ -249,11 +250,19 @@ class ServeModel:
     async def stream(
         self, messages: Sequence[Any], *, max_tokens: int, deadline_s: float, temperature: float, seed: int | None
     ) -> AsyncGenerator[Delta, None]:
-        """Pieces of an answer; closing the generator ends the work of the replica."""
+        """Pieces of an answer; closing the generator ends the work of the replica.
+
+        Raises the model's own errors, and ModelUnavailableError where Ray's would tell of processes and addresses.
+        """
+        from ray.exceptions import RayError
+
         deltas = self._handle.stream.remote(list(messages), max_tokens, deadline_s, temperature, seed)
         try:
             async for delta in deltas:
                 yield delta
+        except RayError as error:
+            cause = getattr(error, "cause", None)
+            raise (cause if isinstance(cause, SixfoldError) else ModelUnavailableError("its process failed")) from None
         finally:
             deltas.cancel()
 

@@ -64,9 +64,13 @@ class ModelSlots:
             try:
                 async for delta in deltas:
                     yield delta
+            except GeneratorExit:  # enough was written
+                self.pace.record("generation", time.perf_counter() - writing_s)
+                raise
+            else:  # what failed or was late says nothing of how long an answer takes
+                self.pace.record("generation", time.perf_counter() - writing_s)
             finally:
                 await deltas.aclose()
-                self.pace.record("generation", time.perf_counter() - writing_s)
         finally:
             self._asked -= 1
             self._free.release()
