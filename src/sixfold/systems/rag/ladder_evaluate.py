@@ -122,7 +122,7 @@ def checks(outcome: Outcome) -> Iterable[Check]:
     )
     yield Check(
         f"{row.who}: quality and cost of the same answers",
-        row.cost_usd > 0 and row.quality > 0,
+        row.quality >= outcome.baseline.quality - 0.01,
         f"by quotation {row.quality:.3f} right at {told['usd_per_1000_questions']:.5f} USD for 1,000 questions; in the "
         f"model's words {written:.3f} of those with an answer at {told['generated: usd_per_1000']:.5f} USD",
     )

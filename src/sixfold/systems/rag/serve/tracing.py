@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-__all__ = ["begin_span", "current_traceparent", "trace_id"]
+__all__ = ["begin_span", "trace_id"]
 
 _current: ContextVar[trace.SpanContext | None] = ContextVar("sixfold_span", default=None)
 _ids, _propagator = RandomIdGenerator(), TraceContextTextMapPropagator()
@@ -28,12 +28,6 @@ def begin_span(traceparent: str | None, tracestate: str | None = None) -> str:
     )
     _current.set(span)
     return _header(span)
-
-
-def current_traceparent() -> str | None:
-    """What to send along to others on behalf of the request in hand."""
-    span = _current.get()
-    return _header(span) if span is not None else None
 
 
 def trace_id() -> str | None:
