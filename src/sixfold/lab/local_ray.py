@@ -41,6 +41,7 @@ RAY_SETTINGS: Mapping[str, str] = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its absence is a FutureWarning
     "RAY_DEDUP_LOGS": "0",
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # by default a dead proxy is noticed after half a minute or more
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "sixfold.parts.serve_proxy.middlewares",
 }
 # Ray has no option for it; where it has no clusters (macOS) a node takes 127.0.0.1 and listens only there.
 LOOPBACK_SETTING = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"

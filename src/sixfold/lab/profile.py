@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sixfold.design.laws import AlphaBeta, fit_alpha_beta
+from sixfold.design.laws.communication import AlphaBeta, fit_alpha_beta
 from sixfold.errors import InputError, PrerequisiteError
 from sixfold.lab.local_ray import usable_cores
 

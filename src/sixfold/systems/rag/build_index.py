@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sixfold.design.data_laws import shard_count
+from sixfold.design.laws.data import shard_count
 from sixfold.systems.rag.build_embed import vectors_beside
 from sixfold.systems.rag.build_folder import BuildFolder
 from sixfold.systems.rag.index.segment import IndexedChunk, SegmentInfo, write_segment

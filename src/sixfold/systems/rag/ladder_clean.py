@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s
+from sixfold.design.laws.scaling import amdahl_time_s
 from sixfold.study import (
     BASELINE,
     Check,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s, whole_tasks_imbalance
+from sixfold.design.laws.scaling import amdahl_time_s, whole_tasks_imbalance
 from sixfold.parts.embedder import DIMENSION, Embedder
 from sixfold.study import (
     BASELINE,

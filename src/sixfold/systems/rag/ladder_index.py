@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s, whole_tasks_imbalance
+from sixfold.design.laws.scaling import amdahl_time_s, whole_tasks_imbalance
 from sixfold.errors import CapacityError
 from sixfold.files import read_json
 from sixfold.parts.analyzer import Analyzer

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sixfold.axes import Axis
-from sixfold.design.data_laws import ivf_distances_per_query
-from sixfold.design.laws import scatter_gather_time_s
+from sixfold.design.laws.communication import scatter_gather_time_s
+from sixfold.design.laws.data import ivf_distances_per_query
 from sixfold.files import read_json, replace_json
 from sixfold.parts.ranking import evaluate
 from sixfold.parts.vectors import recall

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sixfold.axes import Axis
-from sixfold.design.laws import amdahl_time_s
-from sixfold.design.queueing_laws import response_quantile_s
+from sixfold.design.laws.queueing import response_quantile_s
+from sixfold.design.laws.scaling import amdahl_time_s
 from sixfold.files import read_json, replace_json
 from sixfold.parts.arrivals import poisson_arrivals
 from sixfold.parts.http_load import Answer, http_load

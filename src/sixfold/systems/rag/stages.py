@@ -173,8 +173,8 @@ SYSTEM = System(
     gate=Gate(tolerance=0.01),
     lengths={
         Length.QUICK: {
-            **_COMMON, "pages": 100, "split_bytes": 200_000, "queries": 30, "vectors": 50_000,
-            "questions": 20, "generated": 3, "load_s": 8,
+            **_COMMON, "pages": 75, "split_bytes": 200_000, "queries": 30, "vectors": 50_000,
+            "questions": 15, "generated": 3, "load_s": 5,
         },
         Length.DEFAULT: {
             **_COMMON, "pages": 500, "split_bytes": 800_000, "queries": 100, "vectors": 150_000,

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,47 @@ def test_the_gateway_dies_and_comes_back(fleet: Fleet, client: Any) -> None:
         assert time.monotonic() < end, "the gateway did not come back"
         time.sleep(0.2)
     assert answer[2]["data"] == before
+
+
+def test_without_a_gateway_a_request_ends_at_its_deadline(fleet: Fleet, client: Any) -> None:
+    (pid,) = fleet.pids("gateway")
+    os.kill(pid, signal.SIGKILL)
+    waited_s, statuses = [], []
+    while 200 not in statuses:
+        began_s = time.monotonic()
+        statuses.append(client.ask("/v1/search", {"query": "json", "deadline_s": 0.5})[0])
+        waited_s.append(time.monotonic() - began_s)
+        assert sum(waited_s) < 60, "the gateway did not come back"
+    assert 503 in statuses
+    assert set(statuses) <= {0, 200, 500, 503}, "0 and 500: it died with the request"
+    assert max(waited_s) < 3
+
+
+def test_a_header_that_is_not_utf8_is_no_error_of_ours(client: Any) -> None:
+    assert client.ask("/v1/index", headers={"x-request-id": "\xe9\xe9"})[0] == 200
+
+
+def test_a_silent_encoder_holds_up_one_question_at_a_time(fleet: Fleet, client: Any) -> None:
+    (pid,) = fleet.pids("embed")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert "vectors" in search(client, "first to wait", deadline_s=2)["degraded"]
+        with ThreadPoolExecutor(4) as threads:
+            began_s = time.monotonic()
+
+            def one(n: int) -> tuple[bool, float]:
+                degraded = search(client, f"json {n}", deadline_s=4)["degraded"]
+                return "vectors" in degraded, time.monotonic() - began_s
+
+            answers = list(threads.map(one, range(4)))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert all(lexical for lexical, _ in answers)
+    took_s = sorted(took for _, took in answers)
+    assert took_s[2] < 1 < took_s[3], "three did not wait for it, one asked whether it is back"
+    end = time.monotonic() + 30
+    while "vectors" in search(client, "json again")["degraded"]:
+        assert time.monotonic() < end, "the encoder was not asked again"
 
 
 def test_hosts_beyond_loopback_need_a_token(served_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,8 @@ class FleetSearch:
         self._fusion = fusion
         self._depth = depth
         self._terms = TermStatistics()
+        self._encoder_silent = False  # it failed or was late when it was last asked
+        self._encoder_probed = False  # and a question is finding out whether it still is
 
     async def search(
         self,
@@ -187,10 +189,20 @@ class FleetSearch:
         return Gathered(results, lost, gathered.slowest_s)
 
     async def _embed(self, question: str, wait_s: float) -> Vector | None:
+        probing = self._encoder_silent
+        if probing and self._encoder_probed:
+            return None  # one question at a time waits for an encoder that is silent, the others are not held up
+        self._encoder_probed = probing
         try:
-            return await asyncio.wait_for(self._embed_query(question), wait_s)
+            vector = await asyncio.wait_for(self._embed_query(question), wait_s)
+            self._encoder_silent = False
+            return vector
         except Exception:  # the encoder is late, gone or broken: the words are still there
+            self._encoder_silent = True
             return None
+        finally:
+            if probing:
+                self._encoder_probed = False
 
 
 def _homes(ranked: Mapping[int, list[Any]], lexical: bool, vector: bool) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.design.queueing_laws import (
+from sixfold.design.laws.queueing import (
     erlang_c,
     littles_law,
     mean_wait_s,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.design.data_laws import (
+from sixfold.design.laws.data import (
     bloom_bits_per_key,
     bloom_false_positive_rate,
     bloom_hash_count,

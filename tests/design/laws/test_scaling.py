@@ -3,18 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.design.laws import (
-    AlphaBeta,
+from sixfold.design.laws.communication import AlphaBeta, fit_alpha_beta, message_time_s, scatter_gather_time_s
+from sixfold.design.laws.scaling import (
     amdahl_speedup,
     amdahl_time_s,
     cost_ratio,
     cost_usd,
     efficiency,
-    fit_alpha_beta,
     justification_p_star,
     justification_time_s,
-    message_time_s,
-    scatter_gather_time_s,
     serial_fraction,
     speedup,
     whole_tasks_imbalance,
