@@ -318,7 +318,7 @@ def measure(quick: bool, only: str | None) -> list[Row]:
     reference = Reference(index)
     same = sum(reference.whole(q, K) == reference.partial(q, K, {}, True) for q in asked[:50])
     assert same == 50, "the reference of partial answers does not give the retriever's whole ones"
-    seconds = 20.0 if quick else 40.0
+    seconds = 20.0 if quick else 30.0
     outcomes = []
     with (
         generator() as pool,
@@ -342,7 +342,7 @@ def measure(quick: bool, only: str | None) -> list[Row]:
             ("replica of the language model", of("model"), 1, 1.5, True),
             ("one gateway of two", of("gateway"), 1, 1.0, False),
             ("both gateways", of("gateway"), GATEWAYS, 1.5, False),
-            ("HTTP proxy", proxy_pids, 1, 3.0, False),  # Ray Serve asks after it every ten seconds, three times
+            ("HTTP proxy", proxy_pids, 1, 1.5, False),
         ]
         for name, pids, count, longer, chat in victims:
             if only is None or only in name:
@@ -361,7 +361,7 @@ def measure(quick: bool, only: str | None) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="20 s a victim instead of 40")
+    parser.add_argument("--quick", action="store_true", help="20 s a victim instead of 30")
     parser.add_argument("--only", help="victims with this in their name")
     options = parser.parse_args()
     about = machine(*VERSIONS, "xllamacpp")

@@ -71,7 +71,7 @@ class Size:
     phases: int  # with documents, and as many without
 
 
-FULL, QUICK = Size(60, 40.0, 4), Size(20, 12.0, 1)
+FULL, QUICK = Size(60, 25.0, 3), Size(20, 12.0, 1)
 
 
 class Pages:

@@ -58,7 +58,7 @@ class Size:
     repeats: int
 
 
-FULL, QUICK = Size(600, 8.0, 20.0, 3), Size(600, 3.0, 6.0, 1)
+FULL, QUICK = Size(600, 6.0, 12.0, 3), Size(600, 3.0, 6.0, 1)
 
 
 class Driver:
