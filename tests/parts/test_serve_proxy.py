@@ -12,7 +12,9 @@ import pytest
 from sixfold.parts.serve_proxy import SLACK_S, ProxyGuard, middlewares
 
 
-async def asked(app: Callable[..., Any], body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> list[Any]:
+async def asked(
+    app: Callable[..., Any] | ProxyGuard, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> list[Any]:
     """The messages that an application's caller gets."""
     incoming = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
@@ -24,7 +26,7 @@ async def asked(app: Callable[..., Any], body: bytes, headers: list[tuple[bytes,
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers or []}
-    await ProxyGuard(app)(scope, receive, send)
+    await (app if isinstance(app, ProxyGuard) else ProxyGuard(app))(scope, receive, send)
     return sent
 
 
@@ -93,6 +95,51 @@ def test_a_timeout_of_the_application_stays_its_own() -> None:
 
     with pytest.raises(TimeoutError, match="its own"):
         asyncio.run(asked(failing, b'{"deadline_s": 5}'))
+
+
+def test_what_was_refused_is_refused_again_without_the_application_until_it_would_fit() -> None:
+    calls: list[float] = []
+
+    async def full(scope: Any, receive: Any, send: Any) -> None:
+        calls.append(asyncio.get_running_loop().time())
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"Retry-After-Ms", b"200")]})
+        await send({"type": "http.response.body", "body": b"full"})
+
+    async def several() -> list[Any]:
+        guard = ProxyGuard(full)
+        first = await asked(guard, b'{"deadline_s": 1.0}')
+        again = await asked(guard, b'{"deadline_s": 0.9}')
+        assert len(calls) == 1
+        await asked(guard, b'{"deadline_s": 2}')  # has more time: that it does not fit is not known
+        await asked(guard, b"{}")
+        assert len(calls) == 3
+        await asyncio.sleep(0.25)
+        await asked(guard, b'{"deadline_s": 1.0}')
+        assert len(calls) == 4
+        return [first, again]
+
+    (first, again) = asyncio.run(several())
+    assert first[1]["body"] == b"full"
+    assert again[0]["status"] == 503
+    assert (b"retry-after", b"1") in again[0]["headers"]
+    assert b'"overloaded"' in again[1]["body"]
+
+
+def test_a_503_that_is_no_refusal_holds_nobody_off() -> None:
+    calls: list[int] = []
+
+    async def opening(scope: Any, receive: Any, send: Any) -> None:
+        calls.append(1)
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"retry-after", b"1")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def twice() -> None:
+        guard = ProxyGuard(opening)
+        for _ in range(2):
+            await asked(guard, b'{"deadline_s": 1.0}')
+
+    asyncio.run(twice())
+    assert len(calls) == 2
 
 
 def test_headers_that_are_not_utf8_do_not_reach_the_proxy() -> None:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sixfold.errors import ConfigError, InputError, UserError
+from sixfold.parts.serve_proxy import RETRY_AFTER_MS
 from sixfold.systems.rag.serve.gate import OverloadedError
 from sixfold.systems.rag.serve.tracing import trace_id
 
@@ -40,7 +41,12 @@ class ApiError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))} if self.status in (429, 503) else {}
+        if self.status not in (429, 503):
+            return {}
+        headers = {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))}
+        if self.code == "overloaded":  # what the proxy may say in our stead until then
+            headers[RETRY_AFTER_MS] = str(math.ceil(self.retry_after_s * 1e3))
+        return headers
 
 
 def to_api_error(error: BaseException) -> ApiError:
