@@ -124,7 +124,7 @@ def predicted_tail(forecast: Forecast) -> float:
         known["prompt_tokens"] / known["prompt_tokens_per_s"] + known["answer_tokens"] / known["decode_tokens_per_s"]
     )
     model_s = response_quantile_s(0.99, rate, writing_s, 1)  # one thread, whatever the slots that share it
-    return min(_DEADLINE_SHARE * objective_s, retrieval_s + model_s) / objective_s
+    return min(_DEADLINE_SHARE * objective_s, float(retrieval_s + model_s)) / objective_s
 
 
 def measured_tail(outcome: Outcome) -> float:
