@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "report": BASE | {"design", "lab", "study"},
     "web": BASE,  # static files
     "progress": BASE | {"study"},
-    "cli": BASE | {"design", "lab", "study", "systems", "report", "progress"},
+    "cli_design": BASE | {"design", "lab", "study", "report"},
+    "cli": BASE | {"design", "lab", "study", "systems", "report", "progress", "cli_design"},
     "__main__": {"cli"},
 }
 

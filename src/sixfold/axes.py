@@ -6,12 +6,12 @@ from enum import StrEnum
 class Axis(StrEnum):
     """One of the six ways in which a system can be distributed."""
 
-    DATA = "data"
-    TRAINING = "training"
-    MODEL = "model"
-    INFERENCE = "inference"
-    CLUSTER = "cluster"
-    INTELLIGENCE = "intelligence"
+    DATA = "data"  # what is stored and read is divided
+    TRAINING = "training"  # the work of learning is divided: batches, steps, rounds
+    MODEL = "model"  # the parameters are divided
+    INFERENCE = "inference"  # the questions are divided
+    CLUSTER = "cluster"  # the machines: which, how many, on what terms, what if one fails
+    INTELLIGENCE = "intelligence"  # the deciding is divided
 
 
 class Ceiling(StrEnum):
@@ -27,42 +27,42 @@ class Ceiling(StrEnum):
 class Topology(StrEnum):
     """Who coordinates whom."""
 
-    CENTRALIZED = "centralized"
-    DECENTRALIZED = "decentralized"
-    HYBRID = "hybrid"
+    CENTRALIZED = "centralized"  # one coordinator
+    DECENTRALIZED = "decentralized"  # every node decides, with those it can reach
+    HYBRID = "hybrid"  # a coordinator leads nodes that decide, or keep, some things themselves
 
 
 class Mode(StrEnum):
     """When the work arrives and how long its result may take."""
 
-    BATCH = "batch"
-    STREAMING = "streaming"
-    ONLINE = "online"
-    INTERACTIVE = "interactive"
+    BATCH = "batch"  # all input is there; the result may take hours
+    STREAMING = "streaming"  # input never ends; results follow within seconds or minutes
+    ONLINE = "online"  # a program waits for each answer, milliseconds
+    INTERACTIVE = "interactive"  # a person waits for each answer, seconds
 
 
 class Metric(StrEnum):
     """What a system is judged by: one is optimised, the others are constraints."""
 
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
-    COST = "cost"
-    RELIABILITY = "reliability"
+    THROUGHPUT = "throughput"  # useful work a second
+    LATENCY = "latency"  # from asking to answer, a high quantile
+    COST = "cost"  # dollars for a unit of useful work
+    RELIABILITY = "reliability"  # the share of time, or of requests, that is served
 
 
 class Tax(StrEnum):
     """What distribution costs."""
 
-    COMMUNICATION = "communication"
-    FAILURE = "failure"
+    COMMUNICATION = "communication"  # moving bytes, and waiting for them
+    FAILURE = "failure"  # work done again, spares, and what is not done meanwhile
 
 
 class Slot(StrEnum):
     """A decision that every distributed design has to make."""
 
-    PARTITION = "partition"
-    COMMUNICATION = "communication"
-    CONSISTENCY = "consistency"
-    COORDINATION = "coordination"
-    FAULT_TOLERANCE = "fault tolerance"
-    LOAD_BALANCING = "load balancing"
+    PARTITION = "partition"  # what is divided, by what
+    COMMUNICATION = "communication"  # who sends what to whom
+    CONSISTENCY = "consistency"  # how far copies may differ
+    COORDINATION = "coordination"  # who decides
+    FAULT_TOLERANCE = "fault tolerance"  # what happens when something fails
+    LOAD_BALANCING = "load balancing"  # who gets the next piece of work

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from sixfold.cli_design import app as design_app
 from sixfold.errors import ConfigError, UserError
 from sixfold.lab.local_ray import THREAD_PINS
 from sixfold.systems.rag.cli import app as rag_app
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 lab_app = typer.Typer(no_args_is_help=True, help="Where things run: measure this machine.")
+app.add_typer(design_app, name="design")
 app.add_typer(lab_app, name="lab")
 app.add_typer(rag_app, name="rag")
 
@@ -55,6 +57,33 @@ def systems(as_json: JsonFlag = False) -> None:
     for r in records:
         table.add_row(*(", ".join(cell) if isinstance(cell, list) else cell for cell in r.values()))
     Console().print(table)
+
+
+@app.command()
+def catalog(
+    kind: Annotated[str, typer.Argument(help="devices, links, instances, prices, token-prices, rates, ...")],
+    entry_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this entry in full.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what the design knows of devices, prices, failures and the rest, each value with its source and date."""
+    import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from sixfold.design.catalog.show import entries_of, kind_of, record, table
+
+    today = datetime.datetime.now(datetime.UTC).date()
+    records = [record(kind, entry, today) for entry in entries_of(kind, entry_id)]
+    if as_json:
+        print(json.dumps({"kind": kind_of(kind), "entries": records}))
+    elif entry_id is None:
+        Console().print(table(kind, today))
+    else:
+        rows = Table("field", "value")
+        for name, value in records[0].items():
+            rows.add_row(name, value if isinstance(value, str) else json.dumps(value))
+        Console().print(rows)
 
 
 @lab_app.command()

@@ -22,7 +22,7 @@ from sixfold.lab.local_ray import usable_cores
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Link", "Machine", "Profile", "RayReadings", "Reading", "default_profile_path"]
+__all__ = ["Calibration", "Link", "Machine", "Profile", "RayReadings", "Reading", "default_profile_path"]
 
 Efficiencies = dict[Annotated[int, Field(ge=1)], "Reading"]
 
@@ -111,6 +111,14 @@ class Machine(_Model):
         )
 
 
+class Calibration(_Model):
+    """What runs said of the machine (`study.calibration`): a factor of every message; and the profile as probed."""
+
+    message: float = Field(gt=0)
+    runs: tuple[str, ...]
+    probed: dict[str, Any]
+
+
 class Profile(_Model):
     """The readings of one machine.
 
@@ -135,6 +143,12 @@ class Profile(_Model):
     disk_read_uncached: bool  # whether the page cache was dropped (a virtual machine's host may keep its own)
     process_link: Link  # between two processes, over a Unix socket pair
     ray: RayReadings | None
+    calibration: Calibration | None = None
+
+    @property
+    def probed(self) -> Profile:
+        """The profile as the probe left it."""
+        return self if self.calibration is None else Profile.model_validate(self.calibration.probed)
 
     @model_validator(mode="after")
     def _scaling_is_whole(self) -> Self:

@@ -13,8 +13,9 @@ from sixfold.study.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["render_report", "style", "templates", "write_report"]
 
 _HERE = Path(__file__).parent
 
@@ -34,16 +35,14 @@ def render_report(folder: RunFolder) -> str:
 
     Raises InputError when the manifest, the panel or the milestones of the run cannot be read.
     """
-    from markupsafe import Markup
-
     from sixfold.report import charts, figures
     from sixfold.study.meter import Part
 
     record = Record.read(folder)
     manifest = record.manifest
     axes, shares = view.by_axis(record)
-    return _templates().get_template("template.html").render(
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704
+    return templates().get_template("template.html").render(
+        style=style(),
         record=record,
         system=manifest["system"],
         title=manifest.get("title") or manifest["system"],
@@ -71,8 +70,16 @@ def render_report(folder: RunFolder) -> str:
     ).lstrip()  # fmt: skip
 
 
+def style() -> Markup:
+    """The style of every page, to stand in its head."""
+    from markupsafe import Markup
+
+    return Markup((_HERE / "style.css").read_text(encoding="utf-8"))  # noqa: S704
+
+
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates of this folder, with the filters that write numbers."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
