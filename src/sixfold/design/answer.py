@@ -215,7 +215,7 @@ def _verdict(
     p, node = int(chosen["nodes"]), spec.workload.node
     binding = felt.binding
     factor, words = price_scale(chosen["cost of a unit"], spec.workload.unit)
-    price = f"{chosen['cost of a unit'] * factor:,.3g} USD for {words}"
+    price = f"${_count(chosen['cost of a unit'] * factor)} for {words}"
     if p == 1:
         second = next((point for point in drawn.points if point.p >= 2 and point.usd_per_unit is not None), None)
         rest = ""
@@ -225,10 +225,10 @@ def _verdict(
         full = f"{binding.name}, its fullest resource, is {binding.utilisation:.0%} used"
         return f"Stay on one {node}: {full}, at {price}{rest}."
     axes = [axis for axis, pressure in sorted(felt.by_axis.items(), key=lambda item: -item[1]) if pressure > 0.5]
-    over = " and ".join(axes[:3]) if axes else "the work"
-    need = (
-        f"needs {binding.utilisation:,.3g} times one {node}" if np.isfinite(binding.utilisation) else f"bar one {node}"
-    )
+    over = _listed([str(axis) for axis in axes[:3]]) if axes else "the work"
+    need = f"takes {_count(binding.utilisation)} times one {node}"
+    if not np.isfinite(binding.utilisation):
+        need = f"rule out one {node}"
     tax = chosen["communication tax"] + chosen["failure tax"]
     wasteful = next((one for one in tried if one.p > p and one.tax_share > TAXED), None)
     fewer = ""
@@ -236,6 +236,15 @@ def _verdict(
         fewer = f", not {wasteful.p}, where taxes would take {wasteful.tax_share:.0%} of the time,"
     what = f"{p:,} {node}s{fewer} do it at {price}, with {tax:.0%} of the time in taxes"
     return f"Distribute {over}: {binding.name} {need}; {what}."
+
+
+def _count(value: float) -> str:
+    """Three digits, written out: 2,240."""
+    return f"{float(f'{value:.3g}'):,.12g}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def price_scale(usd: float, unit: str) -> tuple[float, str]:

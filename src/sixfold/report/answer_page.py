@@ -55,7 +55,7 @@ def render_answer(answer: Answer) -> str:
             contention=_contention(answer),
             rent=_rent(answer, scale),
             flips=[(one.field, flip) for one in answer.sensitivity for flip in one.flips],
-            tornado=charts.tornado(_moving(answer)),
+            tornado=charts.tornado(moving) if (moving := _moving(answer)) else None,
             given=view.given(answer),
             width=percent(answer.accuracy.width),
             scale=scale,
@@ -127,5 +127,5 @@ def _moving(answer: Answer) -> list[Influence]:
     def swing(one: Influence) -> float:
         return max(abs(float(1.0 if ratio is None else ratio) - 1.0) for ratio in (one.down, one.up))
 
-    moved = [one for one in answer.sensitivity if swing(one) >= 0.001] or list(answer.sensitivity[:1])
+    moved = [one for one in answer.sensitivity if swing(one) >= 0.001]
     return sorted(moved, key=swing, reverse=True)[:_MOST_INPUTS]

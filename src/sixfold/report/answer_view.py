@@ -126,7 +126,9 @@ def given(answer: Answer) -> list[tuple[str, str]]:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(entry) for entry in value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
         return str(value)
     return f"{value:,g}" if 1e-4 <= abs(value) < 1e6 else number(float(value))
 

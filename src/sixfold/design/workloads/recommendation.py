@@ -95,7 +95,7 @@ class Recommendation(Workload):
                 f"{largest.host_bytes / 1e9:,.3g} GB.",
             ),
             Resource(
-                "requests",
+                "request rate",
                 Ceiling.THROUGHPUT,
                 Axis.INFERENCE,
                 self.requests_per_s * cpu_s,

@@ -97,7 +97,7 @@ class Swarm(Workload):
                 f"the airtime of a {radio.name}.",
             ),
             Resource(
-                "decisions a second",
+                "rate of decisions",
                 Ceiling.COORDINATION,
                 Axis.INTELLIGENCE,
                 planning,

@@ -103,7 +103,7 @@ class TextRetrieval(Workload):
                 f"{scanned / reads:,.3g} s at the memory's rate.",
             ),
             Resource(
-                "questions",
+                "question rate",
                 Ceiling.THROUGHPUT,
                 Axis.INFERENCE,
                 self.queries_per_s * (self.query_cpu_s + scanned / reads * largest.vcpus),
