@@ -49,7 +49,8 @@ def attempts(found: Found, drawn: Curve, chosen: int | None) -> tuple[Attempt, .
         tried.append(_attempt(found, drawn, wished, "the best by the objective alone", greedy))
         reason = "the taxes took more than the work did: they were the ceiling, and fewer nodes waste less"
     elif p > tried[0].p:
-        reason = "taxes, whole nodes and waiting ask for more than the work alone"
+        enough = "more than is asked: better by what is optimised"
+        reason = enough if tried[0].holds else "taxes, whole nodes and waiting ask for more than the work alone"
     else:
         reason = "fewer do what is asked, for less"
     if p != tried[-1].p:

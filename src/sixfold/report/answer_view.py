@@ -47,7 +47,7 @@ def tiles(answer: Answer) -> list[Tile]:
     made = [Tile("Nodes", f"{nodes:,}", f"{node}{'s' if nodes != 1 else ''}, E(p) {number(efficiency)}")]
     if "cost of the job" in figures:
         job = figures["cost of the job"]
-        made.append(Tile("Cost of the job", dollars(job.value), _interval(job, dollars)))
+        made.append(Tile("Cost of the job", _money(job.value), _interval(job, _money)))
         days = figures["duration"]
         made.append(Tile("Duration", _days(days.value), _interval(days, _days)))
     else:
@@ -147,8 +147,7 @@ def _figure(design: Design, name: str) -> Figure:
 def _valued(value: float, figure: Figure) -> str:
     unit = figure.unit
     if unit == "USD" or unit.startswith("USD/"):
-        told = f"${value:,.0f}" if value >= 1_000 else dollars(value)
-        return told + (f" a {unit[4:]}" if unit.startswith("USD/") else "")
+        return _money(value) + (f" a {unit[4:]}" if unit.startswith("USD/") else "")
     if unit == "s":
         return seconds(value)
     if unit == "days":
@@ -162,7 +161,16 @@ def _valued(value: float, figure: Figure) -> str:
 
 
 def _days(value: float) -> str:
-    return f"{number(value)} days" if value >= 1 else seconds(86_400.0 * value)
+    if value >= 1:
+        return f"{number(value)} days"
+    return f"{number(24.0 * value)} h" if value >= 1 / 24 else seconds(86_400.0 * value)
+
+
+def _money(value: float) -> str:
+    """Without cents where they say nothing."""
+    if value >= 1e6:
+        return f"${number(value / 1e6)} million"
+    return f"${value:,.0f}" if value >= 1_000 else dollars(value)
 
 
 def _interval(figure: Figure, word: Any) -> str:
