@@ -33,7 +33,7 @@ def job_mtbf_s(nodes: ArrayLike, failures_per_hour: ArrayLike) -> Floats:
     """Return the mean time between failures of a job that needs all nodes: M = 1 / (N lambda), infinite if lambda is 0.
 
     failures_per_hour: of one node. Source: Kokolis et al., "Revisiting reliability in large-scale machine learning
-    research clusters", HPCA 2025, section III: MTTF = 1 / (N r).
+    research clusters", HPCA 2025: MTTF = 1 / (N r).
     """
     rate = at_least("nodes", nodes, 0.0) * at_least("failures_per_hour", failures_per_hour, 0.0)
     with np.errstate(divide="ignore"):
@@ -94,7 +94,7 @@ def optimal_interval_s(checkpoint_s: ArrayLike, mtbf_s: ArrayLike) -> Floats:
     """Return the work between two checkpoints that loses least: M (1 + W(-e^(-1 - c / M))), W Lambert's function.
 
     The minimum of `wasted_share`, whatever a restart costs. Where c is so far below M that W loses its digits, Daly's
-    series. Source: Herault and Robert, Fault-Tolerance Techniques for High-Performance Computing, 2015, section 1.2.
+    series. Source: Herault and Robert, Fault-Tolerance Techniques for High-Performance Computing, 2015, chapter 1.
     """
     from scipy.special import lambertw
 
@@ -116,7 +116,7 @@ def effective_time_ratio(
     interval_s: tau, work between two checkpoints. restart_s: R, to load the last one and start, during which it may
     fail again. wait_s: D, for a node or in a queue after each failure, where nothing can fail. Exact for exponential
     failures; 0 where none of the work is ever finished. Also called effective training time ratio, or goodput.
-    Source: Daly 2006, equation 20, with the downtime of Herault and Robert 2015, proposition 1.1.
+    Source: Daly 2006, equation 20, with the downtime of Herault and Robert 2015, chapter 1.
     """
     work, c = positive("interval_s", interval_s), at_least("checkpoint_s", checkpoint_s, 0.0)
     restart, m = at_least("restart_s", restart_s, 0.0), _mtbf(mtbf_s)
@@ -150,12 +150,12 @@ def first_order_time_ratio(
     wait_s: ArrayLike = 0.0,
     work_s: ArrayLike = np.inf,
 ) -> Floats:
-    """Return the effective training time ratio to first order: (1 - (u + tau / 2) / M) / (1 + c / tau + ...), at least 0.
+    """Return the effective training time ratio to first order: (1 - (u + tau / 2) / M) / (1 + c / tau).
 
-    A closed form that a search can take apart: lost work and restarts in the numerator, checkpoints in the
-    denominator, and there, with `wait_s` q at the start and after each failure of a job of `work_s` R of productive
-    time, (u + q) / R + q / M. Good while failures are rare; see `effective_time_ratio`. Source: Kokolis et al., HPCA
-    2025, section IV: E[ETTR] with their N r written as 1 / M; they neglect the terms in q and R where R is long.
+    At least 0. A closed form that a search can take apart: lost work and restarts in the numerator, checkpoints in the
+    denominator. wait_s: q, in a queue at the start and after each failure of a job of `work_s` R of productive time,
+    adds (u + q) / R + q / M there. Good while failures are rare; see `effective_time_ratio`. Source: Kokolis et al.,
+    HPCA 2025, E[ETTR], with their N r written as 1 / M; the terms of the queue are written out by us.
     """
     work, c = positive("interval_s", interval_s), at_least("checkpoint_s", checkpoint_s, 0.0)
     restart, m = at_least("restart_s", restart_s, 0.0), _mtbf(mtbf_s)
@@ -189,8 +189,7 @@ def preempted_share(
     m = job_mtbf_s(nodes, broken + np.where(saved, 0.0, taken))
     interval = np.maximum(optimal_interval_s(c, m), 1e-6)  # checkpoints that cost nothing are always being taken
     kept = effective_time_ratio(interval, c, restart, m)
-    with np.errstate(invalid="ignore"):
-        announced = (c + restart) / np.minimum(job_mtbf_s(nodes, np.where(saved, taken, 0.0)), _NEVER_S)
+    announced = (c + restart) / _mtbf(job_mtbf_s(nodes, np.where(saved, taken, 0.0)))
     return np.asarray(1.0 - kept * np.exp(-announced))
 
 

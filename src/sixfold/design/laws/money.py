@@ -62,11 +62,11 @@ def unit_usd(
 def mixed_terms_usd(
     load_nodes: ArrayLike, committed_nodes: ArrayLike, on_demand_hour_usd: ArrayLike, reserved_hour_usd: ArrayLike
 ) -> Floats:
-    """Return the cost an hour of serving a load with a commitment: reserved nodes are paid always, the rest as needed.
+    """Return the cost an hour of serving a load with a commitment: reserved nodes always, the rest as needed.
 
-    load_nodes: needed, hours along the last axis; the cost is their mean. Source: Barr, Amazon's Reserved instances
-    and the newsvendor problem: the best commitment covers the hours of load whose share is the price ratio; see
-    `break_even_utilisation`.
+    load_nodes: needed, hours along the last axis; the cost is their mean. It is least where the share of hours that
+    need more than the commitment is the ratio of prices, see `break_even_utilisation`. Source: the newsvendor of Arrow,
+    Harris and Marschak 1951.
     """
     load = at_least("load_nodes", load_nodes, 0.0)
     held = at_least("committed_nodes", committed_nodes, 0.0)
@@ -76,7 +76,7 @@ def mixed_terms_usd(
 
 
 def break_even_utilisation(on_demand_hour_usd: ArrayLike, committed_hour_usd: ArrayLike) -> Floats:
-    """Return the share of hours a node must be needed for a commitment (or a purchase) to pay: its price over the other.
+    """Return the share of hours a node must be needed for a commitment, or a purchase, to pay: the ratio of prices.
 
     Above 1 it never does. Source: the critical ratio of the newsvendor: Arrow, Harris and Marschak, "Optimal inventory
     policy", Econometrica 19(3), 1951.
@@ -106,8 +106,8 @@ def owned_hour_usd(
     """Return what a machine one has bought costs an hour: its annuity, upkeep and power.
 
     power_w: at the meter of the site (with its PUE). yearly_share: of the purchase, for space, spares and hands.
-    interest: a year; the annuity is P i / (1 - (1 + i)^-n), P / n without. Source: Barroso, Holzle and Ranganathan 2018,
-    section 6.1.
+    interest: a year; the annuity is P i / (1 - (1 + i)^-n), P / n without. Source: Barroso, Holzle and Ranganathan
+    2018, section 6.1.
     """
     price, years = at_least("purchase_usd", purchase_usd, 0.0), positive("life_years", life_years)
     i = at_least("interest", interest, 0.0)
@@ -126,7 +126,7 @@ def token_usd(
     cached_share: ArrayLike = 0.0,
     cached_usd: ArrayLike | None = None,
 ) -> Floats:
-    """Return what a request to a hosted model costs: tokens read, read again from a cache, and written, each x its price.
+    """Return what a request to a hosted model costs: tokens read, read from a cache, and written, each x its price.
 
     Prices are of one token. cached_share: of the input; `cached_usd` is the input price if None. Source: the price
     lists of the catalog, which bill so.
@@ -158,7 +158,9 @@ def self_hosted_usd(
     fixed_hour_usd: people, and what does not grow. least_nodes: for availability. most_utilisation: beyond it latency
     suffers. Source: as `machine_usd`, with nodes in whole numbers.
     """
-    each = positive("node_capacity_per_s", node_capacity_per_s) * within("most_utilisation", most_utilisation, 1e-9, 1)
+    each = positive("node_capacity_per_s", node_capacity_per_s) * within(
+        "most_utilisation", most_utilisation, 1e-9, 1.0
+    )
     wanted = np.ceil(at_least("volume_per_s", volume_per_s, 0.0) / each - 1e-9)
     nodes = np.maximum(wanted, at_least("least_nodes", least_nodes, 0.0))
     price = at_least("node_hour_usd", node_hour_usd, 0.0)
@@ -166,7 +168,7 @@ def self_hosted_usd(
 
 
 def rented_usd(volume_per_s: ArrayLike, rent_usd: ArrayLike) -> Floats:
-    """Return the cost an hour of having a volume served elsewhere at a price a unit. Source: the catalog's price lists."""
+    """Return the cost an hour of a volume served elsewhere at a price a unit. Source: the catalog's price lists."""
     return np.asarray(at_least("volume_per_s", volume_per_s, 0.0) * at_least("rent_usd", rent_usd, 0.0) * _HOUR_S)
 
 
@@ -181,21 +183,17 @@ def break_even_volume(
 ) -> Floats:
     """Return the volume a second from which on serving it oneself never costs more than renting; infinite if none is.
 
-    Whole nodes make the costs cross more than once; this is the last time. With v = N c at every full set of nodes,
-    owning N + 1 has to be paid by the volume just above N c: N >= (fixed + price) / (c rent - price), and below the least
-    number of nodes the line crosses once. Source: cost, volume and profit analysis with step-fixed costs, e.g. Horngren,
-    Datar and Rajan, Cost Accounting, 14th edition, 2012, chapter 3.
+    Whole nodes make the costs cross more than once; this is the last time. Just above N c the next node must be paid
+    for, and own > rent there while N (c rent - price) < fixed + price; the last such N has the crossing. Source: cost,
+    volume and profit with step-fixed costs: Horngren, Datar and Rajan, Cost Accounting, 14th edition, 2012, chapter 3.
     """
-    c = positive("node_capacity_per_s", node_capacity_per_s) * within("most_utilisation", most_utilisation, 1e-9, 1)
+    c = positive("node_capacity_per_s", node_capacity_per_s) * within("most_utilisation", most_utilisation, 1e-9, 1.0)
     price, fixed = at_least("node_hour_usd", node_hour_usd, 0.0), at_least("fixed_hour_usd", fixed_hour_usd, 0.0)
     least, rent = at_least("least_nodes", least_nodes, 0.0), at_least("rent_usd", rent_usd, 0.0) * _HOUR_S
     gain = c * rent - price  # an hour, of a node that is fully used
-    full = np.maximum(least, np.floor(_over(fixed, np.maximum(gain, 0.0)) + 1e-9) + 1.0)  # fixed < N gain from here on
-    # the smallest N whose full use beats renting; the crossing is inside it unless the next node loses again
-    last = np.maximum(least, np.ceil(_over(fixed + price, np.maximum(gain, 0.0)) - 1e-9))
-    nodes = np.maximum(full, last)
-    cross = _over(fixed + nodes * price, rent)
-    return np.asarray(np.where((gain > 0.0) & np.isfinite(nodes), cross, np.inf))
+    nodes = np.maximum(least, np.ceil(_over(fixed + price, np.maximum(gain, 0.0)) - 1e-9))
+    never = (gain <= 0.0) | ~np.isfinite(nodes)
+    return np.asarray(np.where(never, np.inf, _over(fixed + np.where(never, 0.0, nodes) * price, rent)))
 
 
 def _over(amount: Floats, share: Floats) -> Floats:

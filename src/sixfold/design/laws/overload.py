@@ -50,16 +50,16 @@ def batch_fill_delay_s(arrivals_per_s: ArrayLike, batch: ArrayLike, window_s: Ar
 def batched_response_s(arrivals_per_s: ArrayLike, fixed_s: ArrayLike, item_s: ArrayLike) -> Floats:
     """Return the mean time to an answer of a server that, when free, takes all that wait as one batch.
 
-    min(phi_0, phi_1), with x = lambda item: phi_0 = (item + fixed) / 2 x (1 + 2 lambda fixed + (1 - lambda fixed) /
-    (1 - x)) for light load, phi_1 = 3/2 fixed / (1 - x) + item / 2 x (x + 2) / (1 - x^2) for heavy load, infinite
-    from x = 1. An upper bound, close to the mean; the batch is not limited. Source: Inoue 2021, theorem 2.
+    min(phi_0, phi_1), with x = lambda item: phi_0 = (item + fixed) / (2 (1 - x)) x (1 + 2 lambda fixed + (1 - lambda
+    fixed) / (1 + x)) for light load, phi_1 = 3/2 fixed / (1 - x) + item / 2 x (x + 2) / (1 - x^2) for heavy load,
+    infinite from x = 1. An upper bound, close to the mean; the batch is not limited. Source: Inoue 2021, theorem 2.
     """
     rate = at_least("arrivals_per_s", arrivals_per_s, 0.0)
     fixed, item = at_least("fixed_s", fixed_s, 0.0), positive("item_s", item_s)
     x = rate * item
     stable = x < 1.0
     spare = np.where(stable, 1.0 - x, 1.0)
-    light_s = (item + fixed) / 2.0 * (1.0 + 2.0 * rate * fixed + (1.0 - rate * fixed) / spare)
+    light_s = (item + fixed) / (2.0 * spare) * (1.0 + 2.0 * rate * fixed + (1.0 - rate * fixed) / (1.0 + x))
     heavy_s = 1.5 * fixed / spare + item / 2.0 * (x + 2.0) / (spare * (1.0 + x))
     return np.asarray(np.where(stable, np.minimum(light_s, heavy_s), np.inf))
 

@@ -37,7 +37,7 @@ def slowest_lognormal_s(
 
 
 def straggler_slowdown(workers: ArrayLike, sigma: ArrayLike, *, backups: ArrayLike = 0.0) -> Floats:
-    """Return how much longer a step of n workers takes than one worker does on average: E[n-th of n + b] / E[one], >= 1.
+    """Return how much longer a step of n workers takes than one worker does on average: E[n-th of n + b] / E[one].
 
     Times are log-normal with `sigma`; where backups overtake the average it is 1, as work has to be done. Source:
     as `slowest_lognormal_s`; measured shapes in Lin et al., "Understanding stragglers in large model training using

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from sixfold.design.checklist import Decision, Rejected
 from sixfold.design.checks import Floats
+from sixfold.design.laws.availability import enough_up_share
+from sixfold.design.laws.failures import daly_interval_s, wasted_share
 from sixfold.errors import ConfigError
 
 __all__ = ["REPAIR_H", "available", "counts", "decision", "known", "powers", "rework_share"]
@@ -32,18 +34,9 @@ def powers(most: float, least: float = 1.0) -> tuple[float, ...]:
 
 
 def available(nodes: ArrayLike, needed: ArrayLike, failures_per_hour: ArrayLike, repair_h: float = REPAIR_H) -> Floats:
-    """Return the chance that at least `needed` of `nodes` are up; each fails by itself and is up again after
-    `repair_h`.
-
-    The share of time that one is up is 1 / (1 + rate x repair); how many are up is binomial (Trivedi, Probability and
-    Statistics with Reliability, Queuing, and Computer Science Applications, 2002, section 1.12).
-    """
-    from scipy.special import betainc
-
-    n, k = np.broadcast_arrays(np.asarray(nodes, dtype=np.float64), np.asarray(needed, dtype=np.float64))
+    """Return the chance that at least `needed` of `nodes` are up; each fails by itself, for `repair_h` hours."""
     up = 1.0 / (1.0 + np.asarray(failures_per_hour, dtype=np.float64) * repair_h)
-    short = k > n
-    return np.asarray(np.where(short, 0.0, betainc(np.maximum(k, 1e-9), np.maximum(n - k + 1.0, 1e-9), up)))
+    return enough_up_share(up, needed, nodes)
 
 
 def rework_share(
@@ -51,14 +44,14 @@ def rework_share(
 ) -> Floats:
     """Return the seconds lost to failures for each second of work of a job that all nodes must be up for.
 
-    Checkpoints at Young's interval sqrt(2 c M), M the mean time between failures of the job: c / interval to write
-    them, interval / 2 done again and `restart_s` at each failure (Young, CACM 17(9), 1974).
+    Checkpoints at Daly's interval; checkpoints, restarts and what is done again (`laws.failures`).
     """
-    between_s = 3600.0 / np.maximum(np.asarray(nodes, dtype=np.float64) * np.asarray(failures_per_hour), 1e-300)
-    c = np.maximum(np.asarray(checkpoint_s, dtype=np.float64), 1e-9)
-    interval = np.sqrt(2.0 * c * between_s)
-    lost = c / interval + (interval / 2.0 + np.asarray(restart_s, dtype=np.float64)) / between_s
-    return np.asarray(lost)
+    per_hour = np.maximum(np.asarray(nodes, dtype=np.float64) * np.asarray(failures_per_hour), 1e-300)
+    between_s = np.minimum(3600.0 / per_hour, 1e15)
+    checkpoint = np.maximum(np.asarray(checkpoint_s, dtype=np.float64), 1e-6)
+    interval_s = np.maximum(daly_interval_s(checkpoint, between_s), 1e-3)
+    wasted = np.minimum(wasted_share(interval_s, checkpoint, restart_s, between_s), 1.0 - 1e-9)
+    return np.asarray(wasted / (1.0 - wasted))
 
 
 def known(of: Callable[[str], Any], name: str) -> str:
