@@ -47,6 +47,7 @@ MEASURED = {
     "dlrm": ("recommender", "dlrm"),
     "retrieval": ("probes", "ann"),
     "encoders": ("encoder",),
+    "index_size": ("ann graph memory",),
     "federated": ("rounds", "epsilon"),
     "agents": ("coordination", "agents"),
 }

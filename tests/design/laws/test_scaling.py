@@ -7,13 +7,19 @@ from sixfold.design.laws.communication import AlphaBeta, fit_alpha_beta, message
 from sixfold.design.laws.scaling import (
     amdahl_speedup,
     amdahl_time_s,
+    brent_bounds_s,
     cost_ratio,
     cost_usd,
     efficiency,
+    fit_usl,
+    gustafson_speedup,
     justification_p_star,
     justification_time_s,
     serial_fraction,
     speedup,
+    usl_p_star,
+    usl_speedup,
+    weak_efficiency,
     whole_tasks_imbalance,
 )
 
@@ -143,3 +149,59 @@ def test_whole_tasks_leave_the_busiest_worker_more_than_the_mean_but_less_than_o
     busiest = float(whole_tasks_imbalance(tasks, p)) * tasks / p
     assert busiest == pytest.approx(round(busiest))
     assert tasks / p - 1e-9 <= busiest < tasks / p + 1
+
+
+@given(share=fractions, p=workers)
+def test_gustafson_is_amdahl_of_the_share_seen_on_p_workers(share: float, p: int) -> None:
+    # Of a time of 1 on p workers, one worker would need s + (1 - s) p: its serial fraction is s over that.
+    alone = share + (1 - share) * p
+    assert float(gustafson_speedup(share, p)) == pytest.approx(float(amdahl_speedup(share / alone, p)), rel=1e-9)
+
+
+def test_gustafsons_own_numbers() -> None:
+    # Gustafson 1988: 1024 processors, serial shares .004 to .008 of three applications.
+    assert gustafson_speedup([0.004, 0.006, 0.008], 1024) == pytest.approx([1020, 1018, 1016], abs=1)
+    assert weak_efficiency(10.0, 12.5) == pytest.approx(0.8)
+
+
+@given(st.lists(st.floats(0.01, 10.0), min_size=1, max_size=40), st.integers(1, 16), st.floats(0.0, 10.0))
+def test_brent_bounds_hold_for_greedy_schedules(tasks: list[float], p: int, chain: float) -> None:
+    # A chain and independent tasks beside it, each taken by whoever is free first; the chain is begun at once.
+    free = [0.0] * p
+    free[0] = chain
+    for task in tasks:
+        at = free.index(min(free))
+        free[at] += task
+    least, most = brent_bounds_s(sum(tasks) + chain, max(chain, *tasks), p)
+    assert float(least) - 1e-9 <= max(free) <= float(most) + 1e-9
+    with pytest.raises(ValueError, match="span_s"):
+        brent_bounds_s(1.0, 2.0, p)
+
+
+@given(
+    rate=st.floats(1e-3, 1e6),
+    contention=st.floats(0.0, 0.9),
+    coherence=st.one_of(st.just(0.0), st.floats(1e-6, 0.1)),
+)
+def test_the_usl_fit_recovers_its_parameters(rate: float, contention: float, coherence: float) -> None:
+    p = np.array([1, 2, 4, 8, 16, 32, 64])
+    fitted = fit_usl(p, rate * usl_speedup(contention, coherence, p))
+    assert fitted.rate_per_s == pytest.approx(rate, rel=1e-5)
+    assert fitted.contention == pytest.approx(contention, abs=1e-5)
+    assert fitted.coherence == pytest.approx(coherence, abs=1e-6)
+    assert fitted.throughput_per_s(8) == pytest.approx(rate * usl_speedup(contention, coherence, 8), rel=1e-5)
+
+
+@given(st.floats(0.0, 0.99), st.floats(1e-5, 0.2))
+def test_throughput_is_highest_at_p_star(contention: float, coherence: float) -> None:
+    best = float(usl_p_star(contention, coherence))
+    around = usl_speedup(contention, coherence, np.maximum(1.0, best * np.array([0.8, 1.0, 1.25])))
+    assert around[1] >= around.max() * (1 - 1e-9)
+
+
+def test_without_coherence_the_usl_is_amdahl_and_never_peaks() -> None:
+    assert usl_speedup(0.05, 0.0, [1, 8, 500]) == pytest.approx(amdahl_speedup(0.05, [1, 8, 500]))
+    assert usl_p_star(0.05, 0.0) == np.inf
+    assert usl_p_star(1.0, 0.0) == 1.0
+    with pytest.raises(ValueError, match="three p"):
+        fit_usl([1, 2], [10.0, 19.0])

@@ -79,9 +79,10 @@ def retry_amplification(failure_probability: ArrayLike, retries: ArrayLike) -> F
 def retried_load_per_s(arrivals_per_s: ArrayLike, capacity_per_s: ArrayLike, retries: ArrayLike) -> Floats:
     """Return the attempts/s that reach a service which fails what is beyond its capacity, each tried again r times.
 
-    The highest load that sustains itself: lambda x `retry_amplification`(1 - capacity / load). Above the capacity it
-    can stay high after the arrivals have fallen. Source: Bronson et al., "Metastable failures in distributed
-    systems", HotOS 2021.
+    The load that sustains itself: lambda x `retry_amplification`(1 - capacity / load), the highest there is. Below the
+    capacity retries die out; above it they multiply, up to lambda (r + 1). Services whose late answers are lost work do
+    worse: they can stay overloaded after the arrivals have fallen. Source: Bronson et al., "Metastable failures in
+    distributed systems", HotOS 2021; the fixed point is of the model above.
     """
     arrivals, capacity = at_least("arrivals_per_s", arrivals_per_s, 0.0), positive("capacity_per_s", capacity_per_s)
     tries = at_least("retries", retries, 0.0)

@@ -49,9 +49,9 @@ def erlang_b(offered_load: ArrayLike, servers: ArrayLike) -> Floats:
     a, c = np.broadcast_arrays(at_least("offered_load", offered_load, 0.0), at_least("servers", servers, 1.0))
     at_most_c = gammaincc(c + 1.0, a)
     exactly_c = np.exp(xlogy(c, a) - a - gammaln(c + 1.0))
-    share = np.minimum(c / np.maximum(a, 1.0), 0.99)  # of the load that is carried, only used where it is far below 1
-    expanded = 1.0 / (1.0 / (1.0 - share) - share / (np.maximum(a, 1.0) * (1.0 - share) ** 3))
     vanished = at_most_c < _SMALL
+    share = np.where(vanished, c / np.maximum(a, 1.0), 0.0)  # of the load that is carried, far below 1 where it is used
+    expanded = 1.0 / (1.0 / (1.0 - share) - share / (np.maximum(a, 1.0) * (1.0 - share) ** 3))
     return np.asarray(np.where(vanished, expanded, exactly_c / np.where(vanished, 1.0, at_most_c)))
 
 

@@ -34,7 +34,7 @@ class OnlineInference(Workload):
 
     unit: ClassVar[str] = "request"
     latency: ClassVar[str] = "p99 latency"
-    families: ClassVar[tuple[str, ...]] = ("queue waits (simulated)",)
+    families: ClassVar[tuple[str, ...]] = ("queue waits of M/G/c (simulated)",)
 
     requests_per_s: Annotated[float, Field(gt=0, le=1e9)]
     cpu_s: Annotated[float, Field(gt=0, le=10)]
