@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from sixfold.axes import Axis, Ceiling, Mode, Slot
 from sixfold.design.checklist import Decision
 from sixfold.design.checks import Floats
+from sixfold.errors import InvariantError
 
 if TYPE_CHECKING:
     from sixfold.design.spec import Spec
@@ -186,8 +187,8 @@ class Workload(BaseModel, ABC):
         """What fills the six slots in the chosen design, and what was rejected and why."""
 
     def with_demand(self, factor: float) -> Workload:
-        """The same workload, asked for `factor` times as much. Kinds that are services say how."""
-        raise NotImplementedError
+        """The same workload, asked for `factor` times as much. Raises InvariantError for a job: it has no demand."""
+        raise InvariantError(f"{type(self).__name__} has no demand that could change")
 
     def rent(self, spec: Spec[Any]) -> Rent | None:
         """What the same work costs elsewhere by the unit; None where nobody is known to sell it."""
