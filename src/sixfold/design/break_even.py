@@ -16,8 +16,8 @@ __all__ = ["BreakEven", "break_even"]
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """Own nodes against what the same work costs by the unit elsewhere, over volumes from a tenth to ten times the
-    demand.
+    """Own nodes against what the same work costs by the unit elsewhere, over volumes from a thousandth of the demand
+    to ten times as much.
 
     volumes_per_s, own_usd, rent_usd: of a unit; None where no design holds. crossover_per_s: from there on owning is
     cheaper; None where it never, or always, is within the volumes looked at.

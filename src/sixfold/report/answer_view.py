@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sixfold.design.answer import Answer, Design, Figure, price_scale
-from sixfold.report.units import MISSING, dollars, number, percent, seconds, times
+from sixfold.design.search import ALIKE
+from sixfold.design.workload import Resource
+from sixfold.report.answer_curves import Marks
+from sixfold.report.units import MISSING, dollars, number, percent, quantity, seconds, times
 
-__all__ = ["Scale", "Tile", "figure_rows", "front_rows", "given", "limit_rows", "p_rows", "scale_of", "tiles"]
+__all__ = [
+    "FrontRow",
+    "Scale",
+    "Tile",
+    "ceiling_rows",
+    "figure_rows",
+    "front_rows",
+    "given",
+    "limit_rows",
+    "marks",
+    "missed_rows",
+    "p_rows",
+    "scale_of",
+    "tiles",
+]
 
 _MOST_FRONT = 12
+_MOST_DECADES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,14 @@ class Tile:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class FrontRow:
+    """One design of the front: its cells, and whether it is the chosen one."""
+
+    cells: list[str]
+    chosen: bool
+
+
 def scale_of(answer: Answer) -> Scale:
     """The smallest scale at which a unit of the chosen design costs a cent."""
     return Scale(*price_scale(answer.chosen["cost of a unit"], answer.spec.workload.unit))
@@ -43,7 +69,7 @@ def tiles(answer: Answer) -> list[Tile]:
     figures = {figure.name: figure for figure in chosen.figures}
     nodes = int(chosen["nodes"])
     node = answer.spec.workload.node
-    efficiency = answer.attempts[-1].efficiency
+    efficiency = marks(answer).speedup / nodes
     made = [Tile("Nodes", f"{nodes:,}", f"{node}{'s' if nodes != 1 else ''}, E(p) {number(efficiency)}")]
     if "cost of the job" in figures:
         job = figures["cost of the job"]
@@ -64,6 +90,37 @@ def tiles(answer: Answer) -> list[Tile]:
     return made
 
 
+def ceiling_rows(answer: Answer) -> list[tuple[Resource, str, float]]:
+    """Every resource of one node with its utilisation in words and as a place on a scale from 0 to 1.
+
+    The scale is logarithmic, 0.5 is a node that is exactly full, and it has as many decades to both sides as it takes.
+    """
+    used = [one.utilisation for one in answer.pressures.resources]
+    logs = [abs(math.log10(u)) for u in used if 0 < u < math.inf]
+    decades = min(max([1.0, *(float(math.ceil(log)) for log in logs)]), _MOST_DECADES)
+    rows = []
+    for one, u in zip(answer.pressures.resources, used, strict=True):
+        place = 0.0 if u <= 0 else 1.0 if math.isinf(u) else 0.5 + 0.5 * math.log10(u) / decades
+        rows.append((one, times(u) if u < 1e12 else "without limit", min(max(place, 0.0), 1.0)))
+    return rows
+
+
+def marks(answer: Answer) -> Marks:
+    """The numbers of nodes that the charts over p point at."""
+    drawn, chosen = answer.curve, answer.chosen
+    p = int(chosen["nodes"])
+    others = {"p*": drawn.p_star, "fastest": drawn.fastest}
+    if drawn.cheapest is not None:
+        others = {"cheapest": drawn.cheapest, **others}
+    return Marks(p, _speedup(answer, p), chosen["cost of a unit"] if chosen.holds else None, others)
+
+
+def _speedup(answer: Answer, p: int) -> float:
+    """S of p nodes; where the curve has left p out, at the efficiency of the nearest number that it has."""
+    point = min(answer.curve.points, key=lambda one: (abs(math.log(one.p / p)), one.p))
+    return point.efficiency * p
+
+
 def figure_rows(answer: Answer) -> Iterator[tuple[str, str, str]]:
     """Every figure of the chosen design: name, value, interval."""
     scale = scale_of(answer)
@@ -81,36 +138,66 @@ def limit_rows(design: Design) -> list[tuple[str, float, str]]:
     return [(name, share, percent(share) if math.isfinite(share) else "impossible") for name, share in rows]
 
 
+def missed_rows(answer: Answer) -> list[tuple[str, str, str, str]]:
+    """What cannot be met: limit, what is asked, what it would have to be, and how many times that is."""
+    near = answer.nearest
+    if near is None:
+        return []
+
+    def said(value: float, unit: str) -> str:
+        if not math.isfinite(value):
+            return "out of reach"
+        # 0.9999 and 1 are different promises
+        return f"{value:.6g} {unit}" if 0.99 < value < 1 else quantity(value, unit)
+
+    return [
+        (
+            one.limit,
+            said(one.asked, one.unit),
+            said(one.needed, one.unit),
+            times(one.times) if math.isfinite(one.times) else MISSING,
+        )
+        for one in near.alone or near.together
+    ]
+
+
 def p_rows(answer: Answer) -> list[tuple[str, str, str]]:
     """The numbers of nodes that are best for different ends."""
     drawn = answer.curve
     cheapest = MISSING if drawn.cheapest is None else f"{drawn.cheapest:,}"
+    least = "least cost of those that do what is asked"
     return [
-        ("chosen", f"{int(answer.chosen['nodes']):,}", "what this page designs"),
-        ("cheapest p", cheapest, "least cost of those that do what is asked"),
-        ("p*", f"{drawn.p_star:,}", "beyond it no node more makes it 3 % faster: none is justified"),
-        ("fastest p", f"{drawn.fastest:,}", "highest capacity of all that were looked at"),
+        (
+            "chosen",
+            f"{int(answer.chosen['nodes']):,}",
+            "what this page designs" if answer.feasible else "the nearest to what is asked",
+        ),
+        ("cheapest", cheapest, least if drawn.cheapest is not None else "no number of nodes does what is asked"),
+        ("p*", f"{drawn.p_star:,}", f"beyond it no node more makes it {100 * ALIKE:.0f} % faster: none is justified"),
+        ("fastest", f"{drawn.fastest:,}", "highest capacity of all that were looked at"),
     ]
 
 
-def front_rows(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    """Column names and rows of the front: choices in which designs differ, then what each comes to."""
-    front = _spread(answer.front)
+def front_rows(answer: Answer) -> tuple[list[str], list[FrontRow]]:
+    """Column names and rows of the front, the chosen design among them: choices in which they differ, and what each
+    comes to."""
+    front = _spread(answer)
     names = [name for name in answer.chosen.choices if len({design.choices[name] for design in front}) > 1]
     scale = scale_of(answer)
     figures = [figure.name for figure in answer.chosen.figures]
     told = [
         name
         for name in ("nodes", "cost of the job", "duration", answer.spec.workload.latency, answer.spec.workload.quality)
-        if name in figures and not (name == "nodes" and "nodes" in names)
+        if name in figures and not (name == "nodes" and answer.chosen.choices.keys() & {"nodes", f"{_node(answer)}s"})
     ]
     rows = []
     for design in front:
         cells = [design.choices[name] for name in names]
         cells.append(dollars(design["cost of a unit"] * scale.factor))
-        cells += [_valued(design[name], _figure(design, name)) for name in told]
-        rows.append([*cells, "yes" if design.holds else "no"])
-    return [*names, f"USD for {scale.words}", *told, "does what is asked"], rows
+        known = {figure.name: figure for figure in design.figures}
+        cells += [_valued(known[name].value, known[name]) if name in known else MISSING for name in told]
+        rows.append(FrontRow([*cells, "yes" if design.holds else "no"], design.choices == answer.chosen.choices))
+    return [*names, f"cost of {scale.words}", *told, "does what is asked"], rows
 
 
 def given(answer: Answer) -> list[tuple[str, str]]:
@@ -133,15 +220,18 @@ def _plain(value: Any) -> str:
     return f"{value:,g}" if 1e-4 <= abs(value) < 1e6 else number(float(value))
 
 
-def _spread(front: Sequence[Design]) -> list[Design]:
-    if len(front) <= _MOST_FRONT:
-        return list(front)
-    step = (len(front) - 1) / (_MOST_FRONT - 1)
-    return [front[round(at * step)] for at in range(_MOST_FRONT)]
+def _node(answer: Answer) -> str:
+    return str(answer.spec.workload.node)
 
 
-def _figure(design: Design, name: str) -> Figure:
-    return next(figure for figure in design.figures if figure.name == name)
+def _spread(answer: Answer) -> list[Design]:
+    """At most so many of the front, spread over it, with the chosen design, by cost."""
+    others = [design for design in answer.front if design.choices != answer.chosen.choices]
+    most = _MOST_FRONT - 1
+    if len(others) > most:
+        step = (len(others) - 1) / (most - 1)
+        others = [others[round(at * step)] for at in range(most)]
+    return sorted([*others, answer.chosen], key=lambda design: design["cost of a unit"])
 
 
 def _valued(value: float, figure: Figure) -> str:
@@ -181,11 +271,3 @@ def _interval(figure: Figure, word: Any) -> str:
 
 def _times(value: float | None, scale: Scale) -> float | None:
     return None if value is None else value * scale.factor
-
-
-def over(ratio: float | None, missed: tuple[str, float] | None) -> str:
-    """What tuning alone came to: a ratio, or the limit that it cannot meet."""
-    if missed is not None:
-        how = f"at {number(missed[1])} times what is allowed" if math.isfinite(missed[1]) else "out of reach"
-        return f"not met: {missed[0]} {how}"
-    return times(ratio)
