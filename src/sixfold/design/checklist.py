@@ -97,11 +97,17 @@ class Knob(_Model):
     default: float
     unit: Text
     effect: Text
+    whole: bool = False  # only whole numbers mean something
+    log: bool = False  # its ratios matter, not its differences
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         if not self.low <= self.default <= self.high:
             raise ValueError(f"got default {self.default:g}, expected {self.low:g} to {self.high:g}")
+        if self.whole and any(value != int(value) for value in (self.low, self.default, self.high)):
+            raise ValueError("a whole knob needs a whole low, default and high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"got low {self.low:g}, expected above 0 on a log scale")
         return self
 
 

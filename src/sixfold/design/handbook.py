@@ -43,6 +43,8 @@ MEASURED = {
     "tails": ("fan-out",),
     "failures": ("interruptions", "effective", "young"),
     "serving": ("tpot", "ttft"),
+    "serving_memory": ("tpot",),
+    "serving_queue": ("tpot", "ttft", "published throughput"),
     "tables": ("recommender", "dlrm"),
     "dlrm": ("recommender", "dlrm"),
     "retrieval": ("probes", "ann"),

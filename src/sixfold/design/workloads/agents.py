@@ -24,11 +24,11 @@ from sixfold.design.laws.agents import (
     vote_success,
 )
 from sixfold.design.laws.transformer import active_parameters, parameters
-from sixfold.design.machines import Machines, machine_choice, machines_of
+from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Rent, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision, known, powers
-from sixfold.design.workloads.token_service import Requests, Service, serve
+from sixfold.design.workloads.token_service import Layout, Requests, Service, scale_up_width, serve
 
 __all__ = ["Agents"]
 
@@ -229,7 +229,8 @@ class Agents(Workload):
 
         def fleet(name: str, load: Floats, replicas: Floats, tensor: Floats) -> Service:
             asked = Requests(rate * load, read * ones, self.written_tokens * ones, cached * ones)
-            return _fleet(name, asked, replicas, tensor, chosen["batch"], table, which, spec)
+            layout = Layout(which, tensor * ones, chosen["batch"], replicas, 0.0 * ones)
+            return serve(name, asked, layout, table)
 
         devices_large = chosen["replicas"] * chosen["tensor"] * np.where(tier == _SMALL, 0.0, 1.0 - share_small)
         devices_small = chosen["replicas"] * chosen["tensor"] * np.where(tier == _LARGE, 0.0, share_small)
@@ -266,7 +267,6 @@ class Agents(Workload):
         memory = np.maximum(
             np.where(on_small > 0, small_one.memory_bytes, 0.0), np.where(on_large > 0, large_one.memory_bytes, 0.0)
         )
-        fast = np.array([offer.machine.device.scale_up_size if offer.machine.device else 1 for offer in table.offers])
         return Estimates(
             nodes=np.ceil(devices),
             capacity_per_s=_HEADROOM * capacity,
@@ -281,9 +281,7 @@ class Agents(Workload):
             availability=available(np.ceil(devices), np.floor(devices * (1.0 - (1.0 - _HEADROOM) / 2.0)), failing),
             uses={
                 "device memory": Use(memory, table.column("memory_bytes", which) / units, "bytes"),
-                "devices with fast links": Use(
-                    chosen["tensor"], np.maximum(fast[which.astype(np.int64)], units), "devices"
-                ),
+                "devices with fast links": Use(chosen["tensor"], scale_up_width(table, which), "devices"),
             },
         )
 
@@ -323,34 +321,6 @@ class Agents(Workload):
                 "contexts would be read again" if sticky else "its gain is within the error of the model",
             ),
         }
-
-
-def _fleet(
-    name: str,
-    asked: Requests,
-    replicas: Floats,
-    tensor: Floats,
-    batch: Floats,
-    table: Machines,
-    which: Floats,
-    spec: Spec[Any],
-) -> Service:
-    units = table.column("units", which)
-    links = [
-        (offer.machine.device.scale_up_bytes_per_s if offer.machine.device else None) or 16e9 for offer in table.offers
-    ]
-    return serve(
-        architecture(name).transformer(float(np.max(asked.prompt_tokens + asked.answer_tokens))),
-        asked,
-        tensor=tensor,
-        batch=batch,
-        replicas=replicas,
-        weight_bytes=2.0 * np.ones_like(tensor),
-        flops=table.flops("bf16", which) / units,
-        memory_bytes_per_s=table.column("memory_bytes_per_s", which) / units,
-        scale_up_bytes_per_s=np.array(links)[which.astype(np.int64)],
-        alpha_s=min(table.alpha_s, 1e-5 * spec.platform.alpha_factor),
-    )
 
 
 def _finite(values: Floats, used: Floats) -> Floats:

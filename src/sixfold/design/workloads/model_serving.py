@@ -18,11 +18,10 @@ from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Rent, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision, known, powers
-from sixfold.design.workloads.token_service import Requests, serve
+from sixfold.design.workloads.token_service import Layout, Requests, scale_up_width, serve
 
 __all__ = ["ModelServing"]
 
-_BYTES = {0.0: 2.0, 1.0: 1.0}  # of a weight, by the choice of its precision
 _HEADROOM = 0.8  # of the capacity, at the peak that is asked for
 
 
@@ -159,33 +158,21 @@ class ModelServing(Workload):
         which, tensor, replicas = chosen["machine"], chosen["tensor"], chosen["replicas"]
         units = table.column("units", which)
         working = np.maximum(replicas - chosen["spares"], 0.5)
-        links = [
-            (offer.machine.device.scale_up_bytes_per_s if offer.machine.device else None) or 16e9  # PCIe 4 x8 and up
-            for offer in table.offers
-        ]
         ones = np.ones_like(tensor)
         done = serve(
-            self.shape,
+            self.model,
             Requests(
                 self.requests_per_s * ones,
                 self.prompt_tokens * ones,
                 self.answer_tokens * ones,
                 self.cached_share * ones,
             ),
-            tensor=tensor,
-            batch=chosen["batch"],
-            replicas=working,
-            weight_bytes=np.where(chosen["precision"] > 0, _BYTES[1.0], _BYTES[0.0]),
-            flops=table.flops("bf16", which) / units,
-            memory_bytes_per_s=table.column("memory_bytes_per_s", which) / units,
-            scale_up_bytes_per_s=np.array(links)[which.astype(np.int64)],
-            alpha_s=min(table.alpha_s, 1e-5 * spec.platform.alpha_factor),  # inside a node
+            Layout(which, tensor, chosen["batch"], working, chosen["precision"]),
+            table,
         )
         devices = tensor * replicas
         failing = table.column("failures_per_hour", which) * tensor / units
         compute_s = done.prefill_s + done.decode_s
-        fast = np.array([offer.machine.device.scale_up_size if offer.machine.device else 1 for offer in table.offers])
-        widest = np.maximum(fast[which.astype(np.int64)], units)
         return Estimates(
             nodes=devices,
             capacity_per_s=_HEADROOM * done.capacity_per_s,
@@ -201,7 +188,7 @@ class ModelServing(Workload):
             uses={
                 "device memory": Use(done.memory_bytes, table.column("memory_bytes", which) / units, "bytes"),
                 "time of a token": Use(done.token_s, np.full_like(tensor, self.token_s), "s"),
-                "devices with fast links": Use(tensor, widest, "devices"),
+                "devices with fast links": Use(tensor, scale_up_width(table, which), "devices"),
                 "replicas at work": Use(np.where(replicas > chosen["spares"], 0.0, np.inf), np.ones_like(tensor), ""),
             },
         )

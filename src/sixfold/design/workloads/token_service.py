@@ -1,35 +1,32 @@
-"""Replicas of a language model under a load of requests: memory, rate, time to the first token and between tokens.
+"""Replicas of a language model on offered machines, under a load of requests: memory, rate, times of tokens.
 
-A replica runs decoding steps for all requests of its batch and, between them, the prefills of new ones, as continuous
-batching does (Yu et al., "Orca", OSDI 2022). Times are rooflines (Williams et al., CACM 52(4), 2009) with shares of the
-peak that are assumed here: prefill is bound by arithmetic, decoding by reading weights and keys and values.
+The laws are those of `laws.serving`, which were held against measured engines; what is here brings designs to them, one
+kind of device and precision at a time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sixfold.design.catalog.devices import Device
+from sixfold.design.catalog.serving import engine, front_end, model_served, serving_framework
 from sixfold.design.checks import Floats
-from sixfold.design.laws.communication import all_reduce_time_s
-from sixfold.design.laws.queueing import response_quantile_s
-from sixfold.design.laws.transformer import Transformer, active_parameters, forward_flops_per_token, parameters
+from sixfold.design.laws.serving import Replica
+from sixfold.design.laws.serving_memory import kv_bytes_per_device, weight_bytes_per_device
+from sixfold.design.laws.serving_queue import OpenServed, open_loop
+from sixfold.design.machines import Machine, Machines
 
-__all__ = ["Requests", "Service", "serve"]
+__all__ = ["Layout", "Requests", "Service", "scale_up_width", "serve"]
 
-_PREFILL_SHARE = 0.5  # assumed: of the peak FLOP/s
-_MEMORY_SHARE = 0.7  # assumed: of the peak bytes/s
-_STEP_S = 0.003  # assumed: of a step's launches and its scheduler
-_USABLE = 0.9  # of a device's memory; the rest is the runtime's
-_QUANTILE = 0.99
-_MOST_BUSY = 0.999
+_WORKSPACE_BYTES = 2e9  # activations, graphs, buffers: `laws.serving_memory.batch_that_fits`
+_WEIGHT_BYTES = {"bf16": 2.0, "fp8": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What is asked: requests/s of all replicas together, tokens read and written by each, share of the prompt "
-    "cached."""
+    """What is asked: requests/s of all replicas together, tokens read and written by each, share of the prompt held."""
 
     per_s: Floats
     prompt_tokens: Floats
@@ -38,81 +35,106 @@ class Requests:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One replica, arrays of one element a design.
+class Layout:
+    """Designs, arrays of one element each. machine: an index of offers. narrow: 1 for weights of 8 bit, 0 for 16."""
 
-    memory_bytes: on each device. capacity_per_s: requests. first_token_s: 99th percentile, in line and in prefill.
-    token_s: mean time between tokens at the load. request_s: mean time of a whole request. prefill_s, decode_s,
-    exchange_s: of one request's share of the replica's time.
+    machine: Floats
+    tensor: Floats
+    batch: Floats
+    replicas: Floats
+    narrow: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """All replicas together, arrays of one element a design.
+
+    memory_bytes: on each device. capacity_per_s: requests. first_token_s: 99th percentile, infinite beyond capacity.
+    token_s: mean time between tokens at the load. prefill_s, decode_s, exchange_s: of one request's share of a
+    replica's time.
     """
 
     memory_bytes: Floats
     capacity_per_s: Floats
     first_token_s: Floats
     token_s: Floats
-    request_s: Floats
     prefill_s: Floats
     decode_s: Floats
     exchange_s: Floats
 
 
-def serve(
-    model: Transformer,
-    asked: Requests,
-    *,
-    tensor: Floats,
-    batch: Floats,
-    replicas: Floats,
-    weight_bytes: Floats,
-    flops: Floats,
-    memory_bytes_per_s: Floats,
-    scale_up_bytes_per_s: Floats,
-    alpha_s: float,
-) -> Service:
-    """What replicas of `tensor` devices with at most `batch` requests each do for the requests that are asked.
+def serve(model: str, asked: Requests, layout: Layout, table: Machines) -> Service:
+    """Return what replicas of a model of the catalog do for the requests that are asked.
 
-    weight_bytes: of a parameter. flops, memory_bytes_per_s: peak of a device. scale_up_bytes_per_s: between the devices
-    of a replica. Beyond its capacity a replica's waiting is infinite.
+    A framework of today as the catalog has it; beyond its capacity a replica's waiting is infinite. All zeros where
+    nothing is asked.
     """
-    context = asked.prompt_tokens + asked.answer_tokens / 2.0
-    kv_bytes = 4.0 * model.layers * model.kv_heads * model.head_dim  # keys and values of a token in 16 bit
-    weights = parameters(model) * weight_bytes / tensor
-    held = batch * (asked.prompt_tokens + asked.answer_tokens) * kv_bytes / np.minimum(tensor, model.kv_heads)
-    hidden_bytes = 2.0 * model.hidden
+    shape, software = model_served(model), serving_framework("")
+    result = Service(*(np.zeros_like(layout.tensor) for _ in fields(Service)))
+    front = front_end(software)
+    kinds = np.asarray(2.0 * layout.machine + layout.narrow, dtype=np.int64)
+    used = asked.per_s > 0.0
+    for kind in np.unique(kinds[used]):
+        at = used & (kinds == kind)
+        precision = ("bf16", "fp8")[kind % 2]
+        replica = Replica(
+            tensor=layout.tensor[at],
+            data=np.ones(int(np.count_nonzero(at))),
+            weight_bytes=np.full(int(np.count_nonzero(at)), _WEIGHT_BYTES[precision]),
+            value_bytes=np.full(int(np.count_nonzero(at)), 2.0),
+        )
+        prompt, answer, batch = asked.prompt_tokens[at], asked.answer_tokens[at], layout.batch[at]
+        done = open_loop(
+            shape,
+            asked.per_s[at] / layout.replicas[at],
+            prompt,
+            answer,
+            replica,
+            engine(_device(table.offers[kind // 2].machine), software, precision=precision),
+            front,
+            places=batch,
+            cached=asked.cached_share[at],
+        )
+        weights = weight_bytes_per_device(shape, replica.tensor, replica.weight_bytes)
+        values = kv_bytes_per_device(shape, batch * (prompt + answer), replica.tensor, replica.value_bytes)
+        result.memory_bytes[at] = weights + (values + _WORKSPACE_BYTES) / software.usable
+        result.capacity_per_s[at] = layout.replicas[at] * done.capacity_per_s
+        _keep(result, at, done)
+    return result
 
-    def exchanged_s(tokens: Floats) -> Floats:
-        one = all_reduce_time_s(tensor, np.maximum(tokens * hidden_bytes, 1.0), alpha_s, 1.0 / scale_up_bytes_per_s)
-        return np.asarray(np.where(tensor > 1, 2.0 * model.layers * one, 0.0))
 
-    fresh = asked.prompt_tokens * (1.0 - asked.cached_share)
-    prefill_exchange_s = exchanged_s(fresh)
-    prefill_s = fresh * forward_flops_per_token(model) / (_PREFILL_SHARE * flops * tensor) + _STEP_S
-    # A batch touches more experts the larger it is; a dense model is all touched by one request.
-    dense = active_parameters(model) / parameters(model)
-    touched = 1.0 - (1.0 - dense) ** batch
-    read_bytes = (weights * touched + batch * context * kv_bytes / np.minimum(tensor, model.kv_heads)) / _MEMORY_SHARE
-    arithmetic_s = batch * 2.0 * active_parameters(model) / (_PREFILL_SHARE * flops * tensor)
-    step_s = np.maximum(read_bytes / memory_bytes_per_s, arithmetic_s) + _STEP_S
-    step_exchange_s = exchanged_s(batch)
-    exchange_s = prefill_exchange_s + asked.answer_tokens * step_exchange_s / batch
-    decode_s = asked.answer_tokens * step_s / batch
-    own_s = prefill_s + decode_s + exchange_s
-    rate = asked.per_s / replicas
-    capacity = 1.0 / own_s
-    busy = np.minimum(rate / capacity, _MOST_BUSY)
-    token_s = (step_s + step_exchange_s) / np.maximum(1.0 - busy * (prefill_s + prefill_exchange_s) / own_s, 1e-3)
-    served_s = prefill_s + prefill_exchange_s + asked.answer_tokens * token_s
-    waiting_s = response_quantile_s(_QUANTILE, busy * batch / served_s, served_s, batch, slow_service_s=0.0 * served_s)
-    first = waiting_s + (prefill_s + prefill_exchange_s) * (
-        1.0 + busy
-    )  # a step or a prefill is under way when it comes
-    return Service(
-        memory_bytes=np.asarray((weights + held) / _USABLE),
-        capacity_per_s=np.asarray(replicas * capacity),
-        first_token_s=np.asarray(np.where(rate <= capacity, first, np.inf)),
-        token_s=np.asarray(token_s),
-        request_s=np.asarray(np.where(rate <= capacity, waiting_s + served_s, np.inf)),
-        prefill_s=np.asarray(prefill_s + 0.0 * own_s),
-        decode_s=np.asarray(decode_s + 0.0 * own_s),
-        exchange_s=np.asarray(exchange_s + 0.0 * own_s),
+def scale_up_width(table: Machines, which: Floats) -> Floats:
+    """Return how many devices one replica can span without leaving fast links, or its machine, for each design."""
+    widths = np.array(
+        [
+            max(offer.machine.device.scale_up_size if offer.machine.device else 1, offer.machine.units)
+            for offer in table.offers
+        ],
+        dtype=np.float64,
+    )
+    return np.asarray(widths[np.asarray(which, dtype=np.int64)])
+
+
+def _keep(result: Service, at: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], done: OpenServed) -> None:
+    result.first_token_s[at] = done.first_token_s
+    result.token_s[at] = done.token_s
+    result.prefill_s[at] = done.read_s
+    result.decode_s[at] = done.decode_s
+    result.exchange_s[at] = done.exchange_s
+
+
+def _device(machine: Machine) -> Device:
+    """The machine's device; of one without, a vCPU as far as it is known."""
+    if machine.device is not None:
+        return machine.device
+    return Device(
+        id=machine.id,
+        name=machine.id,
+        kind="cpu",
+        memory_bytes=machine.memory_bytes / machine.units,
+        memory_bytes_per_s=machine.memory_bytes_per_s / machine.units,
+        flops={"bf16": machine.flops() / machine.units},
+        names=(machine.id,),
+        source="a share of its host",
+        date=machine.listed.date,
     )
