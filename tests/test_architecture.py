@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sixfold"
-BASE = {"axes", "errors", "files", "__init__"}
+BASE = {"axes", "errors", "files", "units", "__init__"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "design": BASE,
@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "report": BASE | {"design", "lab", "study"},
     "web": BASE,  # static files
     "progress": BASE | {"study"},
+    "cli_balance": BASE | {"design", "lab", "study", "systems", "report"},
     "cli_design": BASE | {"design", "lab", "study", "report"},
-    "cli": BASE | {"design", "lab", "study", "systems", "report", "progress", "cli_design"},
+    "cli": BASE | {"design", "lab", "study", "systems", "report", "progress", "cli_balance", "cli_design"},
     "__main__": {"cli"},
 }
 

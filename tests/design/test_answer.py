@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,5 +96,58 @@ def test_the_input_that_flips_the_verdict_is_named() -> None:
     alone_days = answered("laptop-tabular").chosen["duration"]  # on the one kind of machine that is left
     small = changed(spec, "platform", machines=["aws-c5-xlarge"])
     tight = answer(changed(small, "budget", days=alone_days * 0.95))
-    flips = {one.field for one in tight.sensitivity if any("nodes" in flip for flip in one.flips)}
+    flips = {one.field for one in tight.sensitivity if any("one node instead of" in flip for flip in one.flips)}
     assert {"budget.days", "workload.samples"} & flips
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_said_of_the_chosen_design_is_of_that_design(name: str) -> None:
+    found = answered(name)
+    last, p = found.attempts[-1], int(found.chosen["nodes"])
+    assert last.p == p
+    assert last.efficiency == pytest.approx(found.chosen["efficiency E(p)"])
+    assert last.efficiency == pytest.approx(found.chosen["capacity"] / p / found.curve.one_node_per_s)
+    point = next(point for point in found.curve.points if point.p == p)
+    assert last.efficiency <= point.efficiency * (1 + 1e-9), "the curve is of the fastest"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_curve_has_the_numbers_that_it_names(name: str) -> None:
+    drawn = answered(name).curve
+    counts = [point.p for point in drawn.points]
+    assert counts == sorted(counts)
+    assert {drawn.p_star, drawn.fastest, drawn.cheapest, int(answered(name).chosen["nodes"])} <= set(counts)
+    assert max(point.capacity_per_s for point in drawn.points) == pytest.approx(
+        next(point.capacity_per_s for point in drawn.points if point.p == drawn.fastest)
+    )
+    assert drawn.points[-1].speedup > 0.1 * drawn.points[-2].speedup, "an odd design stands for the most nodes"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_that_a_law_gives_has_an_interval_around_it(name: str) -> None:
+    exact = {"nodes", "cost of the nodes"}  # what was decided, and its price
+    for figure in answered(name).chosen.figures:
+        if figure.name not in exact:
+            assert figure.low is not None, figure.name
+            assert figure.high is not None, figure.name
+            assert figure.low <= figure.value <= figure.high, figure.name
+            assert figure.unit not in ("", "of the time") or 0.0 <= figure.low <= figure.high <= 1.0, figure.name
+
+
+def test_an_input_out_of_its_bounds_is_told_from_one_that_no_design_holds() -> None:
+    found = {one.field: one for one in answered("hospitals").sensitivity}
+    assert found["objective.availability"].up is None
+    assert found["objective.availability"].out_of_bounds == ("up",)
+    assert found["objective.quality"].up is None
+    assert found["objective.quality"].out_of_bounds == ()
+    assert any("no design does it" in flip for flip in found["objective.quality"].flips)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sentences_have_numbers_that_people_read(name: str) -> None:
+    found = answered(name)
+    told = [found.verdict, *found.flags, *(one.why for one in found.pressures.resources)]
+    told += [one.outcome for one in found.attempts]
+    for sentence in told:
+        assert not re.search(r"\de[+-]?\d", sentence), sentence
+        assert "old, or" not in sentence

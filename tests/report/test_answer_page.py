@@ -16,7 +16,7 @@ from sixfold.report.answer_charts import lost
 from sixfold.report.answer_page import render_answer, write_answer
 from sixfold.report.answer_story import moving
 from sixfold.report.answer_view import ceiling_rows
-from sixfold.report.units import percent
+from sixfold.units import percent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))

@@ -20,6 +20,7 @@ from sixfold.design.pressures import Pressures, pressures, topology
 from sixfold.design.search import Found, pareto, search, unit_usd, worth
 from sixfold.design.sensitivity import Influence, sensitivity
 from sixfold.design.spec import Spec
+from sixfold.units import number, plural
 
 __all__ = ["Answer", "Design", "Figure", "answer", "price_scale"]
 
@@ -105,8 +106,7 @@ class Answer:
 
 
 def answer(spec: Spec[Any]) -> Answer:
-    """Decide: ceiling, axes, topology, mode, metric, taxes; the design, its curves, its rivals and what would "
-    "change it."""
+    """Decide: ceiling, axes, topology, mode, metric, taxes; the design, its curves and rivals, what would change it."""
     felt = pressures(spec.workload.resources(spec))
     shape, shape_reason = topology(felt)
     found = search(spec)
@@ -114,8 +114,9 @@ def answer(spec: Spec[Any]) -> Answer:
     best = best_after_taxes(found, drawn)
     near = nearest(found) if best is None else None
     at = best if best is not None else (near.index if near else 0)
+    drawn = curve(found, at)
     width = band(spec.workload.families)
-    chosen = _design(found, at, width)
+    chosen = _design(found, at, width, drawn)
     tried = attempts(found, drawn, best)
     return Answer(
         spec=spec,
@@ -128,7 +129,7 @@ def answer(spec: Spec[Any]) -> Answer:
         chosen=chosen,
         slots=spec.workload.slots(spec, found.chosen(at)),
         curve=drawn,
-        front=_front(found, width),
+        front=_front(found, width, drawn),
         contention=contention(found) if best is not None else None,
         break_even=break_even(spec, found),
         sensitivity=tuple(sensitivity(spec, found)),
@@ -140,7 +141,7 @@ def answer(spec: Spec[Any]) -> Answer:
     )
 
 
-def _design(found: Found, at: int, width: Band) -> Design:
+def _design(found: Found, at: int, width: Band, drawn: Curve) -> Design:
     estimates, workload = found.estimates, found.spec.workload
     capacity = float(estimates.capacity_per_s[at])
     demand, total = workload.demand_per_s, workload.total_units
@@ -149,23 +150,33 @@ def _design(found: Found, at: int, width: Band) -> Design:
     def near(name: str, value: float, unit: str) -> Figure:
         return Figure(name, value, unit, *width.around(value))
 
-    hour = float(estimates.usd_per_hour[at])
+    def share(name: str, value: float, unit: str) -> Figure:
+        """A share whose smaller part is as far off as the law."""
+        if not 0.0 < value < 1.0:
+            return Figure(name, value, unit, value, value)
+        part = min(value, 1.0 - value)
+        low, high = (min(end, 0.5) if end > part else end for end in width.around(part))
+        return Figure(name, value, unit, *((low, high) if part == value else (1.0 - high, 1.0 - low)))
+
+    hour, nodes = float(estimates.usd_per_hour[at]), float(estimates.nodes[at])
+    utilisation = served / capacity if capacity > 0 else 0.0
+    lowest, highest = width.around(utilisation)
+    spent_s = max(float(estimates.time_s[at]), 1e-300)
     figures = [
-        Figure("nodes", float(estimates.nodes[at]), workload.node),
+        Figure("nodes", nodes, workload.node),
         near("capacity", capacity, f"{workload.unit}/s"),
-        Figure("utilisation", served / capacity if capacity > 0 else 0.0, "of the capacity"),
+        near("efficiency E(p)", capacity / nodes / drawn.one_node_per_s, "of one node's rate"),
+        Figure("utilisation", utilisation, "of the capacity", lowest, min(highest, max(utilisation, 1.0))),
         near("cost of a unit", float(unit_usd(found)[at]), f"USD/{workload.unit}"),
         Figure("cost of the nodes", hour * _HOURS_PER_MONTH, "USD/month"),
-        Figure(
-            "communication tax", float(estimates.communication_s[at] / max(estimates.time_s[at], 1e-300)), "of the time"
-        ),
-        Figure("failure tax", float(estimates.rework_s[at] / max(estimates.time_s[at], 1e-300)), "of the time"),
-        Figure("availability", float(estimates.availability[at]), ""),
+        share("communication tax", float(estimates.communication_s[at]) / spent_s, "of the time"),
+        share("failure tax", float(estimates.rework_s[at]) / spent_s, "of the time"),
+        share("availability", float(estimates.availability[at]), ""),
     ]
     if float(estimates.latency_s[at]) > 0:
         figures.insert(3, near(workload.latency, float(estimates.latency_s[at]), "s"))
     if workload.quality:
-        figures.append(Figure(workload.quality, float(estimates.quality[at]), ""))
+        figures.append(share(workload.quality, float(estimates.quality[at]), ""))
     if total is not None and capacity > 0:
         days = total / capacity / 86400.0
         figures += [near("duration", days, "days"), near("cost of the job", float(unit_usd(found)[at]) * total, "USD")]
@@ -173,9 +184,8 @@ def _design(found: Found, at: int, width: Band) -> Design:
     return Design(found.words(at), tuple(figures), limits, bool(found.holds()[at]))
 
 
-def _front(found: Found, width: Band) -> tuple[Design, ...]:
-    """The Pareto front over cost, time or latency, unavailability and lack of quality, of designs that fit the "
-    "nodes."""
+def _front(found: Found, width: Band, drawn: Curve) -> tuple[Design, ...]:
+    """The Pareto front over cost, time or latency, unavailability and lack of quality, of designs that fit."""
     estimates = found.estimates
     fits = found.fits()
     if "demand" in found.limits:
@@ -189,10 +199,10 @@ def _front(found: Found, width: Band) -> tuple[Design, ...]:
     )
     live = [end for end in ends if np.ptp(end[np.isfinite(end)]) > 0] if np.isfinite(ends[0]).any() else []
     if not live:
-        return (_design(found, int(at[np.argmin(worth(found)[at])]), width),)
+        return (_design(found, int(at[np.argmin(worth(found)[at])]), width, drawn),)
     front = at[pareto(np.stack([_rounded(end) for end in live], axis=1))]
     keep = np.unique(np.linspace(0, len(front) - 1, _MOST_FRONT).astype(int))
-    return tuple(_design(found, int(index), width) for index in front[keep])
+    return tuple(_design(found, int(index), width, drawn) for index in front[keep])
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -208,7 +218,9 @@ def _verdict(
     """One sentence."""
     if near is not None:
         asks = near.alone[:1] or near.together
-        needs = " and ".join(f"{one.limit} {one.needed:.3g} instead of {one.asked:.3g} {one.unit}" for one in asks)
+        needs = " and ".join(
+            f"{one.limit} {number(one.needed)} instead of {number(one.asked)} {one.unit}" for one in asks
+        )
         if not needs:
             return "No design does it: no node of the platform holds what a node must hold."
         return f"No design does it; the nearest spec that can be met has {needs}."
@@ -234,7 +246,7 @@ def _verdict(
     fewer = ""
     if wasteful is not None:
         fewer = f", not {wasteful.p}, where taxes would take {wasteful.tax_share:.0%} of the time,"
-    what = f"{p:,} {node}s{fewer} do it at {price}, with {tax:.0%} of the time in taxes"
+    what = f"{p:,} {plural(node, p)}{fewer} do it at {price}, with {tax:.0%} of the time in taxes"
     return f"Distribute {over}: {binding.name} {need}; {what}."
 
 
@@ -250,7 +262,7 @@ def _listed(words: list[str]) -> str:
 def price_scale(usd: float, unit: str) -> tuple[float, str]:
     """How many units a price is told for: the fewest that cost a cent, as a factor and in words."""
     factor, words = next((scale for scale in _SCALES if usd * scale[0] >= 0.01), _SCALES[-1])
-    return factor, f"{words} {unit}{'s' if factor > 1 else ''}"
+    return factor, f"{words} {plural(unit, factor)}"
 
 
 def _plain(value: Any) -> Any:

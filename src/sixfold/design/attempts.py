@@ -8,6 +8,7 @@ import numpy as np
 
 from sixfold.design.curves import Curve
 from sixfold.design.search import Found
+from sixfold.units import number
 
 __all__ = ["Attempt", "attempts", "best_after_taxes"]
 
@@ -17,7 +18,11 @@ FLOOR = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A number of nodes that was considered: what for, what its best design would do, and what became of it."""
+    """A number of nodes that was considered: what for, what its best design would do, and what became of it.
+
+    efficiency: E(p) of that design, which is the one that does what is asked for least if any of p nodes does; a faster
+    one of as many nodes is on the curve.
+    """
 
     p: int
     why: str
@@ -67,15 +72,14 @@ def best_after_taxes(found: Found, drawn: Curve) -> int | None:
     best = found.best(holds)
     if best is None or float(found.estimates.tax_share()[best]) <= TAXED:
         return best
-    first = drawn.points[0].capacity_per_s / drawn.points[0].speedup
-    efficient = found.estimates.capacity_per_s / first / found.estimates.nodes >= FLOOR
+    efficient = found.estimates.capacity_per_s / drawn.one_node_per_s / found.estimates.nodes >= FLOOR
     retreat = found.best(holds & efficient & (found.estimates.nodes < found.estimates.nodes[best]))
     return best if retreat is None else retreat
 
 
 def _untaxed(found: Found, drawn: Curve) -> tuple[int, str]:
     spec, workload = found.spec, found.spec.workload
-    one = drawn.points[0].capacity_per_s / max(drawn.points[0].speedup, 1e-300)
+    one = drawn.one_node_per_s
     asked = [
         (workload.demand_per_s, "the demand over what one node does"),
         (spec.objective.rate_per_s, "the rate that is asked for over what one node does"),
@@ -97,17 +101,14 @@ def _attempt(found: Found, drawn: Curve, p: int, why: str, index: int | None = N
     """The best design of p nodes, or of the nearest number of them that was looked at."""
     point = min(drawn.points, key=lambda one: (abs(np.log(one.p / p)), one.p))
     if index is None:
-        here = found.holds() & (found.estimates.nodes == point.p)
-        best = found.best(here)
-        index = point.index if best is None else best
-        parts, efficiency, p = _parts(found, index), point.efficiency, point.p
-    else:
-        parts = _parts(found, index)
-        efficiency = point.efficiency
+        best = found.best(found.holds() & (found.estimates.nodes == point.p))
+        index, p = point.index if best is None else best, point.p
+    parts = _parts(found, index)
+    efficiency = float(found.estimates.capacity_per_s[index] / found.estimates.nodes[index]) / drawn.one_node_per_s
     holds = bool(found.holds()[index])
     shares = {name: float(use.share[index]) for name, use in found.limits.items()}
     worst = max(shares, key=lambda name: shares[name])
-    how = f"is {shares[worst]:.3g} times what is allowed" if np.isfinite(shares[worst]) else "is out of reach"
+    how = f"is {number(shares[worst])} times what is allowed" if np.isfinite(shares[worst]) else "is out of reach"
     outcome = "does what is asked" if holds else f"{worst} {how}"
     return Attempt(p, why, efficiency, parts[0], parts[1], holds, outcome)
 

@@ -1,12 +1,11 @@
-"""What a reader has to know of the sources behind an answer: old prices, assumed ones, machines without a data "
-"sheet."""
+"""What a reader has to know of the sources of an answer: old prices, assumed ones, machines without a data sheet."""
 
 from __future__ import annotations
 
 import datetime
 from typing import Any
 
-from sixfold.design.catalog.dates import is_stale
+from sixfold.design.catalog.dates import is_stale, latest_day
 from sixfold.design.machines import Offer, machines_of
 from sixfold.design.search import Found
 from sixfold.design.spec import Spec
@@ -30,9 +29,12 @@ def _of_offer(offer: Offer) -> list[str]:
     machine, today = offer.machine, datetime.datetime.now(datetime.UTC).date()
     said = []
     if is_stale(machine.listed, today):
-        said.append(
-            f"The price of {machine.id} is old, or nobody dated it ({machine.listed.date}): {machine.listed.source}."
-        )
+        stated = latest_day(machine.listed.date)
+        if stated is None:
+            said.append(f"Nobody dated the price of {machine.id} ({machine.listed.date}): {machine.listed.source}.")
+        else:
+            age = f"{(today - stated).days / 30.44:.0f} months old ({machine.listed.date})"
+            said.append(f"The price of {machine.id} is {age}: {machine.listed.source}.")
     if machine.listed.term == "assumed":
         said.append(f"The price of {machine.id} is a planner's figure, not a list price: {machine.listed.source}.")
     elif offer.listed_date.startswith(f"{machine.listed.id},") and offer.term != machine.listed.term:

@@ -25,8 +25,9 @@ _KEPT = 3_000
 class Influence:
     """One input, a tenth down and a tenth up.
 
-    down, up: the objective's value over that of the spec as given; None where no design holds any more. flips: what
-    changes of the verdict, in words; empty where nothing does.
+    down, up: the objective's value over that of the spec as given; None where no design holds any more, or where the
+    input would be out of its bounds, as out_of_bounds says ("down", "up"). flips: what changes of the verdict, in
+    words; empty where nothing does.
     """
 
     field: str
@@ -34,11 +35,11 @@ class Influence:
     down: float | None
     up: float | None
     flips: tuple[str, ...]
+    out_of_bounds: tuple[str, ...] = ()
 
 
 def shortlist(found: Found) -> dict[str, Floats]:
-    """The designs that stay in question when an input moves a little: the best and the nearly possible of every "
-    "size."""
+    """The designs that stay in question when an input moves a little: the best and nearly possible of every size."""
     slack = np.nan_to_num(found.shares(), nan=np.inf)
     value = np.nan_to_num(worth(found), nan=np.inf)
     kept: set[int] = set()
@@ -74,15 +75,26 @@ def sensitivity(spec: Spec[Any], found: Found) -> list[Influence]:
     for name, given, moved in _moves(spec):
         results = {word: search(one, columns) if one is not None else None for word, one in moved.items()}
         flips = [
-            f"{word} {STEP:.0%}: {field} from {key.get(field, 'yes')} to {now}"
+            f"{word} {STEP:.0%}: {change}"
             for word, result in results.items()
             if result is not None
-            for field, now in verdict_key(result).items()
-            if key.get(field) != now and (field == "feasible" or "feasible" in key)
+            for change in _changes(key, verdict_key(result))
         ]
         ratio = {word: _ratio(result, best) for word, result in results.items()}
-        influences.append(Influence(name, given, ratio["less"], ratio["more"], tuple(flips)))
+        out = tuple(side for side, word in (("down", "less"), ("up", "more")) if moved[word] is None)
+        influences.append(Influence(name, given, ratio["less"], ratio["more"], tuple(flips), out))
     return sorted(influences, key=lambda one: (not one.flips, -_swing(one)))
+
+
+def _changes(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
+    """What a verdict says that it did not say before."""
+    if before["feasible"] != after["feasible"]:
+        yield "no design does it" if "nodes" not in after else "some design does it"
+    if "nodes" in before and "nodes" in after:
+        if before["nodes"] != after["nodes"]:
+            yield f"{after['nodes']} node{'' if after['nodes'] == 'one' else 's'} instead of {before['nodes']}"
+        if before["axes"] != after["axes"]:
+            yield f"axes in use: {after['axes']}, instead of {before['axes']}"
 
 
 def _moves(spec: Spec[Any]) -> Iterator[tuple[str, float, dict[str, Spec[Any] | None]]]:

@@ -12,7 +12,7 @@ from sixfold.design.break_even import BreakEven
 from sixfold.design.sensitivity import Influence
 from sixfold.report.answer_ticks import log_ticks, name_axes
 from sixfold.report.svg import COLOURS, canvas, inline
-from sixfold.report.units import dollars, number, percent
+from sixfold.units import dollars, number, percent
 
 __all__ = ["FrontPoint", "break_even_chart", "front_chart", "lost", "radar", "tornado"]
 
@@ -156,8 +156,7 @@ def tornado(influences: Sequence[Influence]) -> Markup:
 
 def lost(one: Influence, side: str) -> bool:
     """Whether an input moved to one side ("down", "up") leaves no design that holds; else it may have no such value."""
-    word = {"down": "less", "up": "more"}[side]
-    return getattr(one, side) is None and any(flip.startswith(word) for flip in one.flips)
+    return getattr(one, side) is None and side not in one.out_of_bounds
 
 
 def _change(one: Influence, side: str) -> str:

@@ -12,8 +12,8 @@ from sixfold.design.curves import Curve
 from sixfold.report.answer_ticks import log_ticks, name_axes
 from sixfold.report.charts import HATCHES
 from sixfold.report.svg import COLOURS, canvas, inline
-from sixfold.report.units import dollars, number, percent
 from sixfold.study.meter import Part
+from sixfold.units import dollars, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

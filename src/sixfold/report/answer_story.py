@@ -12,7 +12,7 @@ from sixfold.design.search import ALIKE
 from sixfold.design.sensitivity import Influence
 from sixfold.report.answer_charts import lost
 from sixfold.report.answer_view import scale_of
-from sixfold.report.units import dollars, number, percent, times
+from sixfold.units import dollars, number, percent, plural, times
 
 __all__ = [
     "Decided",
@@ -59,9 +59,9 @@ def decided(answer: Answer) -> list[Decided]:
     spec, chosen = answer.spec, answer.chosen
     workload = spec.workload
     if workload.demand_per_s is not None:
-        amount = f"{number(workload.demand_per_s)} {workload.unit}s a second"
+        amount = f"{number(workload.demand_per_s)} {plural(workload.unit, workload.demand_per_s)} a second"
     else:
-        amount = f"{number(workload.total_units)} {workload.unit}s in all"
+        amount = f"{number(workload.total_units)} {plural(workload.unit, workload.total_units)} in all"
     parts = {"communication": chosen["communication tax"], "failures": chosen["failure tax"]}
     larger = max(parts, key=lambda name: parts[name])
     shares = f"communication takes {percent(parts['communication'])} of the time, failures {percent(parts['failures'])}"
@@ -123,7 +123,7 @@ def fastest_of_p(answer: Answer) -> str:
     if most <= answer.chosen["capacity"] * (1.0 + ALIKE):
         return ""
     faster = times(most / answer.chosen["capacity"])
-    node = f"{answer.spec.workload.node}{'s' if p != 1 else ''}"
+    node = plural(answer.spec.workload.node, p)
     return f"The fastest of {p:,} {node} does {faster} the work of the chosen design, which is best by what is asked."
 
 
@@ -159,7 +159,9 @@ def rents(answer: Answer) -> str:
         return ""
     own = [usd for usd in found.own_usd if usd is not None]
     if found.crossover_per_s is not None:
-        when = f"Owning is cheaper from {number(found.crossover_per_s)} {unit}s a second on"
+        when = (
+            f"Owning is cheaper from {number(found.crossover_per_s)} {plural(unit, found.crossover_per_s)} a second on"
+        )
     elif not own:
         when = "No own nodes do what is asked at any volume that was looked at"
     elif all(usd < found.rent_usd for usd in own):

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from sixfold.axes import Axis
 from sixfold.design.answer import Answer
+from sixfold.design.sensitivity import Influence
 
 __all__ = ["answer_text"]
 
@@ -114,10 +115,17 @@ def _contention(given: Answer) -> Table:
 def _changes(given: Answer) -> Table:
     table = Table("input", "10 % less", "10 % more", "flips", title="5  What would change it", title_justify="left")
     for one in given.sensitivity[:8]:
-        down, up = (("none holds" if ratio is None else f"{ratio - 1:+.1%}") for ratio in (one.down, one.up))
+        down, up = (_moved(one, side) for side in ("down", "up"))
         table.add_row(one.field, down, up, "; ".join(one.flips))
     if given.break_even is not None:
         rent = given.break_even
         where = "never, or always" if rent.crossover_per_s is None else f"from {rent.crossover_per_s:,.3g} a second on"
         table.caption = f"Own instead of rent ({rent.what}): {where}, within the volumes that were looked at."
     return table
+
+
+def _moved(one: Influence, side: str) -> str:
+    ratio: float | None = getattr(one, side)
+    if ratio is None:
+        return "out of bounds" if side in one.out_of_bounds else "none holds"
+    return f"{ratio - 1:+.1%}"

@@ -11,7 +11,7 @@ from sixfold.design.answer import Answer, Design, Figure, price_scale
 from sixfold.design.search import ALIKE
 from sixfold.design.workload import Resource
 from sixfold.report.answer_curves import Marks
-from sixfold.report.units import MISSING, dollars, number, percent, quantity, seconds, times
+from sixfold.units import MISSING, dollars, number, percent, plural, quantity, seconds, times
 
 __all__ = [
     "FrontRow",
@@ -69,8 +69,8 @@ def tiles(answer: Answer) -> list[Tile]:
     figures = {figure.name: figure for figure in chosen.figures}
     nodes = int(chosen["nodes"])
     node = answer.spec.workload.node
-    efficiency = marks(answer).speedup / nodes
-    made = [Tile("Nodes", f"{nodes:,}", f"{node}{'s' if nodes != 1 else ''}, E(p) {number(efficiency)}")]
+    efficiency = f", E(p) {number(chosen['efficiency E(p)'])}" if nodes > 1 else ""  # of one it compares machines
+    made = [Tile("Nodes", f"{nodes:,}", f"{plural(node, nodes)}{efficiency}")]
     if "cost of the job" in figures:
         job = figures["cost of the job"]
         made.append(Tile("Cost of the job", _money(job.value), _interval(job, _money)))
@@ -246,8 +246,8 @@ def _valued(value: float, figure: Figure) -> str:
         # 0.9999 and 1 are different promises
         return percent(value) if value < 0.99 else f"{100 * value:.5g} %"
     if unit.endswith("/s"):
-        return f"{number(value)} {unit[:-2]}s a second"
-    return f"{value:,.0f} {unit}{'s' if value != 1 else ''}" if value == round(value) else f"{number(value)} {unit}"
+        return f"{number(value)} {plural(unit[:-2], value)} a second"
+    return f"{value:,.0f} {plural(unit, value)}" if value == round(value) else f"{number(value)} {unit}"
 
 
 def _days(value: float) -> str:

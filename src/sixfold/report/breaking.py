@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sixfold.report.record import Rung
-from sixfold.report.units import number, percent, seconds
 from sixfold.study.meter import Part
 from sixfold.study.milestone import Prediction
 from sixfold.study.row import Row
+from sixfold.units import number, percent, seconds
 
 __all__ = [
     "HOLDS_BELOW",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from sixfold.report.svg import COLOURS, canvas, inline
-from sixfold.report.units import MISSING, number, seconds, times
 from sixfold.study.meter import Part
+from sixfold.units import MISSING, number, seconds, times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

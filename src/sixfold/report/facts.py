@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sixfold.report.units import quantity
+from sixfold.units import quantity
 
 __all__ = ["LABELS", "Answer", "Fact", "answers", "facts", "labels_in"]
 

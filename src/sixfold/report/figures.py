@@ -11,9 +11,9 @@ from markupsafe import Markup
 from sixfold.report.breaking import part_s
 from sixfold.report.charts import Bar, Curve, Point, breakdown_panel, cost_panel, scaling_panel
 from sixfold.report.record import Record, Rung, cost_ratio, predicted_speedup, speedup
-from sixfold.report.units import dollars, number
 from sixfold.study.meter import Part
 from sixfold.study.row import Row
+from sixfold.units import dollars, number
 
 __all__ = ["Panel", "cost_figure", "scaling_figure", "time_figure"]
 

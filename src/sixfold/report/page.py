@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sixfold import units
 from sixfold.files import replace_bytes
-from sixfold.report import design_answers, notices, units, view
+from sixfold.report import design_answers, notices, view
 from sixfold.report.record import Record, mapping
 from sixfold.study.run_folder import RunFolder
 

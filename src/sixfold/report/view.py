@@ -11,9 +11,9 @@ from sixfold.axes import Axis
 from sixfold.report.breaking import HOLDS_BELOW, Loss, Outcome, against_prediction, explain, lost_time
 from sixfold.report.facts import Fact, facts, labels_in
 from sixfold.report.record import Record, Rung, cost_ratio, mapping, speedup
-from sixfold.report.units import byte_count, dollars, number, percent, quantity, seconds, times
 from sixfold.study.milestone import Prediction, Verdict
 from sixfold.study.row import TOTAL, Row
+from sixfold.units import byte_count, dollars, number, percent, quantity, seconds, times
 
 __all__ = [
     "Break",

@@ -1,6 +1,7 @@
 """Steps and memory of served models: published sizes, and what must hold whatever the design."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,3 +149,20 @@ def test_two_hundred_thousand_designs_a_second() -> None:
     start = time.process_time()
     decode_step_s(shape, batch, context, on, with_it)
     assert time.process_time() - start < 1.0  # measured: .03 s
+
+
+def test_the_rate_of_experts_is_that_of_a_published_node() -> None:
+    # LMSYS 2025-05: DeepSeek-V3 on 32 H100 for prefill, prompts of 2,000, 16,000 tokens a device, exchanges hidden.
+    laid, prompts = replica(1.0, 32.0, 1.0), 32.0 * 8.0
+    chosen, machine = model("deepseek-v3"), h100("fp8", "sglang")
+    hidden_s = collectives_s(chosen, prompts * 2000.0, laid, machine)
+    step_s = prefill_step_s(chosen, 2000.0, prompts, 0.0, 0.0, laid, machine) - hidden_s
+    assert 8 * 16_000 / float(step_s) == pytest.approx(52_300, rel=0.005)
+
+
+def test_experts_slow_products_down_and_dense_models_do_not_have_any() -> None:
+    machine = h100("fp8")
+    plain = replace(machine, expert_share=1.0)
+    for name, slower in (("llama-3.1-70b", False), ("qwen3-235b-a22b", True)):
+        times = [float(prefill_step_s(model(name), 8192.0, 1.0, 0.0, 0.0, replica(8.0), e)) for e in (machine, plain)]
+        assert (times[0] > 1.5 * times[1]) if slower else times[0] == times[1]

@@ -59,14 +59,16 @@ def one(**fields: str) -> ServingRow:
 
 @needs_rows
 def test_half_of_the_constants_error(found: dict[str, Family]) -> None:
-    for name in ("dense TPOT", "dense TTFT", "published throughput"):
+    for name in ("dense TPOT", "dense TTFT", "MoE TPOT", "published throughput"):
         assert found[name].mape <= found[name].baseline_mape / 2, name
     # The targets, 15 % and 35 %, are missed: these hold what is reached. See docs/accuracy.md.
     assert found["dense TPOT"].mape <= 0.20
     assert found["dense TTFT"].mape <= 0.46
     assert found["dense TPOT"].regret_mean is not None
     assert found["dense TPOT"].regret_mean <= 0.01
-    assert found["MoE TPOT"].mape < found["MoE TPOT"].baseline_mape
+    # Missed as well: half of the constant's would be 39 %.
+    assert found["MoE TTFT"].mape <= 0.71
+    assert found["MoE TTFT"].mape < found["MoE TTFT"].baseline_mape
 
 
 @needs_rows
@@ -154,6 +156,33 @@ def test_layouts_that_cannot_be_are_read_as_what_they_mean() -> None:
     assert (squared.writer.tensor, squared.writer.data) == (8, 1)
     ranks = one(model_path="deepseek-ai/DeepSeek-R1", tp_size="72", moe_tp_size="72", moe_ep_size="1")
     assert (ranks.writer.tensor, ranks.writer.data) == (1, 72)  # 128 heads are not split over 72
+
+
+def test_latents_over_many_devices_are_kept_by_ranks() -> None:
+    latent = {"model_path": "deepseek-ai/DeepSeek-R1", "system": "gb200"}
+    wide = one(**latent, tp_size="32", moe_tp_size="8", moe_ep_size="4")
+    assert (wide.writer.tensor, wide.writer.data) == (1, 32)
+    node = one(**latent, tp_size="8", moe_ep_size="8")
+    assert (node.writer.tensor, node.writer.data) == (8, 1)
+    small = one(model_path="Qwen/Qwen3-235B-A22B-FP8", tp_size="4", moe_tp_size="2", moe_ep_size="2")
+    assert (small.writer.tensor, small.writer.data) == (4, 1)  # 2 x 2 devices are 4
+
+
+def test_devices_that_cannot_hold_the_weights_are_not_all() -> None:
+    alone = one(model_path="deepseek-ai/DeepSeek-R1", precision="fp8", tp_size="1")  # 671 GB on H200 of 141 GB
+    assert alone.writer.devices == 8
+    assert np.all(predict([alone]).fits >= 1.0)
+
+
+def test_workers_that_nobody_counted_keep_up() -> None:
+    split = {"model_path": "deepseek-ai/DeepSeek-R1", "system": "b200_sxm", "mode": "disagg", "isl": "8192"}
+    layout = {"prefill_tp_size": "8", "decode_tp_size": "8", "silicon_data_source": "silicon_concurrency=128"}
+    counted = one(**split, **layout, prefill_num_workers="1", decode_num_workers="1")
+    unknown = one(**split, **layout)
+    assert counted.workers_stated
+    assert not unknown.workers_stated
+    first = [float(predict([row]).first_token_s[0]) for row in (unknown, counted)]
+    assert first[0] < 0.5 * first[1]  # one reader has 128 prompts in line
 
 
 def test_benchmarks_with_random_lengths_are_recognised() -> None:

@@ -14,7 +14,7 @@ from sixfold.files import replace_bytes
 
 __all__ = ["MODULES", "all_families", "page", "write"]
 
-MODULES = ("training", "serving", "retrieval", "queues", "failures", "coordination")
+MODULES = ("training", "serving", "recommender", "retrieval", "queues", "failures", "coordination")
 _INTRODUCTION = """# How far predictions were from measurements
 
 Written by `sixfold design validate --write docs --data ../shared/published`, from published measurements (papers,

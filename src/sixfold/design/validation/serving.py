@@ -101,10 +101,15 @@ def _throughput(rows: Sequence[ServingRow], constant: float, left_out: Counter[s
 def _note(left_out: Counter[str], rows: Sequence[ServingRow], said: Predicted, members: Sequence[int]) -> str:
     fits: Floats = said.fits[members]
     fitted = sum(1 for row in rows if row.framework.fitted)
+    unstated = sum(1 for row in rows if not row.workers_stated)
     skipped = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
     return (
         f"calibrated on one dense model, one device and one version; {fitted} of these rows are of that version; "
-        "constants saw no scored row, but four choices of structure were made after scored errors had been seen (what "
-        "experts add to a layer, what fits, layouts that cannot be, benchmarks' lengths with steps in lockstep); "
+        "constants saw no scored row (the rate of products with experts is one published figure of another system), but "
+        "nine choices of structure were made after scored errors had been seen (what experts add to a layer, that their "
+        "products are slower, what fits, layouts that cannot be, benchmarks' lengths with steps in lockstep, latents "
+        "over more than 8 devices as ranks of their own, more devices where weights do not fit, prompts held until each "
+        f"rank has one, and how many replicas there are where nobody says: {unstated} rows, of the fewest that hold the "
+        "requests and keep up with them); "
         f"{int(np.sum(fits < 1.0))} configurations that ran predicted not to fit; left out of all: {skipped or 'none'}"
     )

@@ -18,7 +18,7 @@ from sixfold.design.checks import Floats
 from sixfold.design.validation.serving_predict import predict
 from sixfold.design.validation.serving_rows import ServingRow
 
-__all__ = ["CONSTANTS", "Constant", "current", "fit"]
+__all__ = ["CONSTANTS", "Constant", "current", "fit", "soft"]
 
 _SHARES = {"memory_share", "gemm_of_matmul", "held_back"}
 _NEAR_TOKEN, _NEAR_FIRST = 0.05, 0.15
@@ -70,8 +70,8 @@ def fit(rows: Sequence[ServingRow]) -> dict[str, float]:
 
     def residuals(logs: Floats) -> Floats:
         said = predict(chosen, _with(table, np.exp(logs)))
-        token = _soft(np.log(said.token_s / token_s) / _NEAR_TOKEN)
-        first = _soft(np.log(said.first_token_s / first_s) / _NEAR_FIRST)
+        token = soft(np.log(said.token_s / token_s) / _NEAR_TOKEN)
+        first = soft(np.log(said.first_token_s / first_s) / _NEAR_FIRST)
         return np.concatenate([(logs - expected) / spread, token, first])
 
     # Shares of a peak and places held back end at 1.
@@ -87,7 +87,8 @@ def current() -> dict[str, float]:
     return {c.field: float(getattr(software if c.of_framework else table.fitted, c.field)) for c in CONSTANTS}
 
 
-def _soft(error: Floats) -> Floats:
+def soft(error: Floats) -> Floats:
+    """Return a residual whose square grows like the error's near 0, and like its absolute value beyond 1."""
     return np.asarray(np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error * error) - 1.0)))
 
 

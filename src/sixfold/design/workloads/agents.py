@@ -29,6 +29,7 @@ from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Rent, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision, known, powers
 from sixfold.design.workloads.token_service import Layout, Requests, Service, scale_up_width, serve
+from sixfold.units import byte_count, number, quantity, seconds
 
 __all__ = ["Agents"]
 
@@ -127,8 +128,8 @@ class Agents(Workload):
                 flops,
                 0.5 * peak,
                 "FLOP/s",
-                f"{self.demand_per_s:,.3g} tasks/s at the peak read and write {worked:,.0f} tokens each: {flops:.3g} "
-                f"FLOP/s of the large model.",
+                f"{number(self.demand_per_s)} tasks/s at the peak read and write {worked:,.0f} tokens each: "
+                f"{quantity(flops, 'FLOP/s')} of the large model.",
             ),
             Resource(
                 "contexts held",
@@ -138,8 +139,7 @@ class Agents(Workload):
                 memory,
                 "bytes",
                 f"about {under_way:,.0f} tasks are under way at once; what they have read takes "
-                f"{under_way * kv / 1e9:,.4g} "
-                f"GB of device memory, or is read again at each step.",
+                f"{byte_count(under_way * kv)} of device memory, or is read again at each step.",
             ),
             Resource(
                 "model memory",
@@ -148,7 +148,7 @@ class Agents(Workload):
                 weights,
                 memory,
                 "bytes",
-                f"{self.large} takes {weights / 1e9:,.4g} GB in 16 bit; a device has {memory / 1e9:,.3g} GB.",
+                f"{self.large} takes {byte_count(weights)} in 16 bit; a device has {byte_count(memory)}.",
             ),
             Resource(
                 "decision latency",
@@ -157,8 +157,8 @@ class Agents(Workload):
                 self.steps * self.tool_s,
                 limit_s,
                 "s",
-                f"{self.steps:g} uses of tools take {self.steps * self.tool_s:,.3g} s one after the other; a task "
-                f"may take {limit_s:g} s.",
+                f"{self.steps:g} uses of tools take {seconds(self.steps * self.tool_s)} one after the other; a task "
+                f"may take {seconds(limit_s)}.",
             ),
         ]
 

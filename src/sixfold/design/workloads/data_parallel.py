@@ -18,6 +18,7 @@ from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import counts, decision, rework_share
+from sixfold.units import byte_count, number, seconds
 
 __all__ = ["DataParallel"]
 
@@ -94,8 +95,8 @@ class DataParallel(Workload):
                 self.memory_bytes,
                 largest.memory_bytes,
                 "bytes",
-                f"the model and what its training keeps take {self.memory_bytes / 1e9:,.3g} GB of "
-                f"{largest.memory_bytes / 1e9:,.3g} GB.",
+                f"the model and what its training keeps take {byte_count(self.memory_bytes)} of "
+                f"{byte_count(largest.memory_bytes)}.",
             ),
             Resource(
                 "data memory",
@@ -104,7 +105,7 @@ class DataParallel(Workload):
                 held,
                 largest.host_bytes,
                 "bytes",
-                f"{held / 1e9:,.3g} GB of data are kept in memory; a node has {largest.host_bytes / 1e9:,.3g} GB.",
+                f"{byte_count(held)} of data are kept in memory; a node has {byte_count(largest.host_bytes)}.",
             ),
             Resource(
                 "bandwidth",
@@ -113,7 +114,7 @@ class DataParallel(Workload):
                 self.dataset_bytes * (1 if self.in_memory else self.epochs) / limit_s,
                 port,
                 "bytes/s",
-                f"{self.dataset_bytes / 1e9:,.3g} GB come over a port of {port / 1e6:,.4g} MB/s.",
+                f"{byte_count(self.dataset_bytes)} come over a port of {byte_count(port)}/s.",
             ),
         ]
 
@@ -189,7 +190,7 @@ class DataParallel(Workload):
                 "it fits a node: to divide it moves more bytes than to sum gradients",
             ),
             Slot.COMMUNICATION: decision(
-                f"all-reduce of {self.exchanged_bytes / chosen['compression'] / 1e6:,.3g} MB a step, by ring or "
+                f"all-reduce of {byte_count(self.exchanged_bytes / chosen['compression'])} a step, by ring or "
                 f"trees, whichever is faster{', in half precision' if halved else ''}",
                 "a parameter server",
                 "its port carries p times the bytes of a ring's",
@@ -217,8 +218,8 @@ class DataParallel(Workload):
         }
 
 
-def _span(seconds: float) -> str:
+def _span(time_s: float) -> str:
     for size, word in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= size:
-            return f"{seconds / size:,.3g} {word}"
-    return f"{seconds:,.3g} s"
+        if time_s >= size:
+            return f"{number(time_s / size)} {word}"
+    return seconds(time_s)

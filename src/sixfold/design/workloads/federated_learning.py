@@ -24,6 +24,7 @@ from sixfold.design.machines import machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision
+from sixfold.units import byte_count, number
 
 __all__ = ["FederatedLearning"]
 
@@ -112,8 +113,8 @@ class FederatedLearning(Workload):
                 once_s,
                 limit_s,
                 "s",
-                f"updates of {4.0 * self.model_parameters / 1e6:,.3g} MB there and back in every round over "
-                f"{port * 8e-6:,.3g} Mbit/s.",
+                f"updates of {byte_count(4.0 * self.model_parameters)} there and back in every round over "
+                f"{number(port * 8e-6)} Mbit/s.",
             ),
         ]
 

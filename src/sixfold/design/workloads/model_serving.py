@@ -19,6 +19,7 @@ from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Rent, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision, known, powers
 from sixfold.design.workloads.token_service import Layout, Requests, scale_up_width, serve
+from sixfold.units import byte_count, quantity, seconds
 
 __all__ = ["ModelServing"]
 
@@ -101,7 +102,7 @@ class ModelServing(Workload):
                 weights,
                 memory,
                 "bytes",
-                f"weights take {weights / 1e9:,.4g} GB in 16 bit; a {machine.id} device has {memory / 1e9:,.3g} GB.",
+                f"weights take {byte_count(weights)} in 16 bit; a device of {machine.id} has {byte_count(memory)}.",
             ),
             Resource(
                 "compute",
@@ -110,9 +111,8 @@ class ModelServing(Workload):
                 flops,
                 0.5 * peak,
                 "FLOP/s",
-                f"{self.requests_per_s:g} requests/s of {tokens:,.0f} tokens take {flops:.3g} FLOP/s; half of a "
-                "device's "
-                f"peak is {0.5 * peak:.3g}.",
+                f"{self.requests_per_s:g} requests/s of {tokens:,.0f} tokens take {quantity(flops, 'FLOP/s')}; half of "
+                f"a device's peak is {quantity(0.5 * peak, 'FLOP/s')}.",
             ),
             Resource(
                 "conversations held",
@@ -122,7 +122,7 @@ class ModelServing(Workload):
                 memory,
                 "bytes",
                 f"about {at_once:,.0f} requests are under way at once; their keys and values take "
-                f"{at_once * kv / 1e9:,.4g} GB.",
+                f"{byte_count(at_once * kv)}.",
             ),
             Resource(
                 "time of a token",
@@ -131,8 +131,8 @@ class ModelServing(Workload):
                 weights / reads,
                 self.token_s,
                 "s",
-                f"to read the weights once takes one device {weights / reads * 1e3:.3g} ms; a token may take "
-                f"{self.token_s * 1e3:g} ms.",
+                f"to read the weights once takes one device {seconds(weights / reads)}; a token may take "
+                f"{seconds(self.token_s)}.",
             ),
         ]
 

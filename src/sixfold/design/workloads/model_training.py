@@ -24,6 +24,7 @@ from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import decision, known, powers, rework_share
+from sixfold.units import byte_count, number
 
 __all__ = ["ModelTraining"]
 
@@ -96,8 +97,8 @@ class ModelTraining(Workload):
                 alone_s,
                 days * 86400.0,
                 "s",
-                f"{flops:.3g} FLOPs take one {best.device.name if best.device else best.id} "
-                f"{alone_s / 86400 / 365:,.3g} years at {_WISHED_SHARE:.0%} of its peak; {named} {days:g} days.",
+                f"{number(flops)} FLOPs take one {best.device.name if best.device else best.id} "
+                f"{number(alone_s / 86400 / 365)} years at {_WISHED_SHARE:.0%} of its peak; {named} {days:g} days.",
             ),
             Resource(
                 "model memory",
@@ -106,8 +107,8 @@ class ModelTraining(Workload):
                 _STATE_BYTES * count,
                 memory,
                 "bytes",
-                f"{count / 1e9:,.3g} billion parameters with their optimiser take {_STATE_BYTES * count / 1e9:,.4g} "
-                f"GB; a device has {memory / 1e9:,.3g} GB.",
+                f"{number(count / 1e9)} billion parameters with their optimiser take "
+                f"{byte_count(_STATE_BYTES * count)}; a device has {byte_count(memory)}.",
             ),
             Resource(
                 "uninterrupted time",
@@ -116,7 +117,7 @@ class ModelTraining(Workload):
                 devices * days * 24.0 * per_hour,
                 1.0,
                 "failures",
-                f"{devices:,.0f} devices for {days:g} days fail {devices * days * 24.0 * per_hour:,.3g} times; a "
+                f"{devices:,.0f} devices for {days:g} days fail {number(devices * days * 24.0 * per_hour)} times; a "
                 "job of all of them survives none.",
             ),
             Resource(
@@ -126,8 +127,8 @@ class ModelTraining(Workload):
                 2.0 * self.tokens,
                 best.host_bytes,
                 "bytes",
-                f"{self.tokens:.3g} tokens take {2.0 * self.tokens / 1e9:,.4g} GB; the host has "
-                f"{best.host_bytes / 1e9:,.4g} GB.",
+                f"{number(self.tokens)} tokens take {byte_count(2.0 * self.tokens)}; the host has "
+                f"{byte_count(best.host_bytes)}.",
             ),
         ]
 

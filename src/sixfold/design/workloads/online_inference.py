@@ -16,6 +16,7 @@ from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision
+from sixfold.units import byte_count, number, seconds
 
 __all__ = ["OnlineInference"]
 
@@ -75,7 +76,7 @@ class OnlineInference(Workload):
                 work,
                 _BUSY * largest.units,
                 "busy vCPUs",
-                f"{self.requests_per_s:,.0f} requests/s of {self.cpu_s * 1e3:g} ms keep {work:,.0f} vCPUs busy; "
+                f"{self.requests_per_s:,.0f} requests/s of {seconds(self.cpu_s)} keep {work:,.0f} vCPUs busy; "
                 f"{largest.id} has {largest.units}.",
             ),
             Resource(
@@ -85,7 +86,7 @@ class OnlineInference(Workload):
                 self.model_bytes,
                 largest.host_bytes,
                 "bytes",
-                f"the model takes {self.model_bytes / 1e9:,.3g} GB of {largest.host_bytes / 1e9:,.3g} GB.",
+                f"the model takes {byte_count(self.model_bytes)} of {byte_count(largest.host_bytes)}.",
             ),
             Resource(
                 "state memory",
@@ -94,8 +95,8 @@ class OnlineInference(Workload):
                 self.state_bytes,
                 largest.host_bytes,
                 "bytes",
-                f"{self.entities:,.3g} entities of {self.entity_bytes:,.0f} bytes take "
-                f"{self.state_bytes / 1e9:,.3g} GB.",
+                f"{number(self.entities)} entities of {self.entity_bytes:,.0f} bytes take "
+                f"{byte_count(self.state_bytes)}.",
             ),
             Resource(
                 "bandwidth",
@@ -104,7 +105,7 @@ class OnlineInference(Workload):
                 self.requests_per_s * self.request_bytes,
                 port,
                 "bytes/s",
-                f"{self.requests_per_s * self.request_bytes / 1e6:,.3g} MB/s over a port of {port / 1e6:,.3g} MB/s.",
+                f"{byte_count(self.requests_per_s * self.request_bytes)}/s over a port of {byte_count(port)}/s.",
             ),
             Resource(
                 "decision latency",
@@ -113,8 +114,8 @@ class OnlineInference(Workload):
                 self.entry_hop_s + self.cpu_s,
                 objective_s,
                 "s",
-                f"one request takes {(self.entry_hop_s + self.cpu_s) * 1e3:.3g} ms to reach one node and be "
-                f"answered; {objective_s * 1e3:g} ms are allowed.",
+                f"one request takes {seconds(self.entry_hop_s + self.cpu_s)} to reach one node and be "
+                f"answered; {seconds(objective_s)} are allowed.",
             ),
         ]
 

@@ -12,11 +12,13 @@ from sixfold.axes import Axis, Ceiling, Mode, Slot
 from sixfold.design.checklist import Decision
 from sixfold.design.checks import Floats
 from sixfold.design.laws.queueing import wait_quantile_s
+from sixfold.design.laws.tables import cache_hit_share
 from sixfold.design.laws.tails import fan_out_quantile_s
 from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, decision
+from sixfold.units import byte_count, number, seconds
 
 __all__ = ["Recommendation"]
 
@@ -42,7 +44,7 @@ class Recommendation(Workload):
     unit: ClassVar[str] = "request"
     latency: ClassVar[str] = "p99 latency"
     quality: ClassVar[str] = "quality kept"
-    families: ClassVar[tuple[str, ...]] = ("recommender throughput",)
+    families: ClassVar[tuple[str, ...]] = ()  # published figures are of devices; these costs are of processors
 
     items: Annotated[float, Field(ge=1, le=1e13)]
     users: Annotated[float, Field(ge=0, le=1e13)] = 0.0
@@ -91,8 +93,8 @@ class Recommendation(Workload):
                 held,
                 _USABLE * largest.host_bytes,
                 "bytes",
-                f"{self.rows:,.3g} rows of {self.dimension} numbers take {held / 1e12:,.3g} TB; {largest.id} has "
-                f"{largest.host_bytes / 1e9:,.3g} GB.",
+                f"{number(self.rows)} rows of {self.dimension} numbers take {byte_count(held)}; {largest.id} has "
+                f"{byte_count(largest.host_bytes)}.",
             ),
             Resource(
                 "request rate",
@@ -101,7 +103,7 @@ class Recommendation(Workload):
                 self.requests_per_s * cpu_s,
                 _BUSY * largest.vcpus,
                 "busy vCPUs",
-                f"{self.requests_per_s:,.0f} requests/s of {cpu_s * 1e3:,.3g} ms each.",
+                f"{self.requests_per_s:,.0f} requests/s of {seconds(cpu_s)} each.",
             ),
             Resource(
                 "bandwidth",
@@ -110,7 +112,7 @@ class Recommendation(Workload):
                 moved,
                 0.7 * port,
                 "bytes/s",
-                f"rows of all requests are {moved / 1e9:,.3g} GB/s; a port carries {port / 1e9:,.3g}.",
+                f"rows of all requests are {byte_count(moved)}/s; a port carries {byte_count(port)}/s.",
             ),
             Resource(
                 "decision latency",
@@ -119,7 +121,7 @@ class Recommendation(Workload):
                 self.entry_hop_s + cpu_s,
                 limit_s,
                 "s",
-                f"a request takes {(self.entry_hop_s + cpu_s) * 1e3:,.3g} ms on one core, were all rows there.",
+                f"a request takes {seconds(self.entry_hop_s + cpu_s)} on one core, were all rows there.",
             ),
             Resource(
                 "changed rows",
@@ -128,7 +130,7 @@ class Recommendation(Workload):
                 self.updates_per_s * _ROW_S * 5.0,
                 _BUSY * largest.vcpus,
                 "busy vCPUs",
-                f"{self.updates_per_s:,.3g} rows change each second and are due at the servers.",
+                f"{number(self.updates_per_s)} rows change each second and are due at the servers.",
             ),
         ]
 
@@ -181,8 +183,7 @@ class Recommendation(Workload):
         apart = rankers > 0  # else every shard's machines rank, too
         tables = shards * np.maximum(replicas - 1.0, 1.0)  # one replica of each may be down at the peak
         ranking = np.where(apart, rankers, tables)
-        # Zipf: the hottest share f of the rows takes about f^(1 - s) of the lookups (s below 1).
-        hit = np.where(chosen["cache"] > 0, chosen["cache"] ** (1.0 - _SKEW), 0.0)
+        hit = cache_hit_share(chosen["cache"], _SKEW)
         missed = self.lookups * (1.0 - hit)
         asked = np.minimum(shards, missed)  # shards that a request needs
         away = np.where(apart | (shards > 1), 1.0, 0.0)

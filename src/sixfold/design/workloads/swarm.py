@@ -25,6 +25,7 @@ from sixfold.design.laws.swarm import (
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, counts, decision
+from sixfold.units import number, seconds
 
 __all__ = ["Swarm"]
 
@@ -93,7 +94,7 @@ class Swarm(Workload):
                 1.0,
                 "channels",
                 f"{self.robots:,} robots that report and are told {self.control_hz:g} times a second take "
-                f"{central:,.3g} times "
+                f"{number(central)} times "
                 f"the airtime of a {radio.name}.",
             ),
             Resource(
@@ -103,8 +104,8 @@ class Swarm(Workload):
                 planning,
                 1.0,
                 "planners",
-                f"plans of {self.plan_s * 1e3:g} ms for {self.robots:,} robots at {self.control_hz:g} Hz keep "
-                f"{planning:,.3g} planners busy.",
+                f"plans of {seconds(self.plan_s)} for {self.robots:,} robots at {self.control_hz:g} Hz keep "
+                f"{number(planning)} planners busy.",
             ),
             Resource(
                 "area",
@@ -113,7 +114,7 @@ class Swarm(Workload):
                 alone_s,
                 limit_s,
                 "s",
-                f"one robot sweeps it in {alone_s / 3600.0:,.3g} hours; {limit_s / 3600.0:,.3g} are allowed.",
+                f"one robot sweeps it in {number(alone_s / 3600.0)} hours; {number(limit_s / 3600.0)} are allowed.",
             ),
             Resource(
                 "battery",
@@ -122,7 +123,7 @@ class Swarm(Workload):
                 alone_s,
                 float(endurance_s(self.battery_wh, self.hover_w)),
                 "s",
-                f"a charge lasts {float(endurance_s(self.battery_wh, self.hover_w)) / 60.0:,.3g} minutes.",
+                f"a charge lasts {number(float(endurance_s(self.battery_wh, self.hover_w)) / 60.0)} minutes.",
             ),
         ]
 

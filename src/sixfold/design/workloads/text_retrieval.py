@@ -18,6 +18,7 @@ from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
 from sixfold.design.workloads.shared import available, decision
+from sixfold.units import byte_count, number, seconds
 
 __all__ = ["TextRetrieval"]
 
@@ -89,8 +90,8 @@ class TextRetrieval(Workload):
                 held,
                 _USABLE * largest.host_bytes,
                 "bytes",
-                f"{self.passages:,.3g} passages take {held / 1e12:,.3g} TB with vectors of 16 bit; {largest.id} has "
-                f"{largest.host_bytes / 1e9:,.3g} GB.",
+                f"{number(self.passages)} passages take {byte_count(held)} with vectors of 16 bit; {largest.id} has "
+                f"{byte_count(largest.host_bytes)}.",
             ),
             Resource(
                 "scan of a question",
@@ -99,8 +100,8 @@ class TextRetrieval(Workload):
                 scanned / reads,
                 limit_s,
                 "s",
-                f"a ten-thousandth of the vectors, in product codes, are {scanned / 1e9:,.3g} GB: "
-                f"{scanned / reads:,.3g} s at the memory's rate.",
+                f"a ten-thousandth of the vectors, in product codes, are {byte_count(scanned)}: "
+                f"{seconds(scanned / reads)} at the memory's rate.",
             ),
             Resource(
                 "question rate",
@@ -118,7 +119,7 @@ class TextRetrieval(Workload):
                 ingest,
                 _BUSY * largest.vcpus,
                 "busy vCPUs",
-                f"{self.updates_per_s:,.0f} passages a second of {self.update_cpu_s * 1e3:g} ms each.",
+                f"{self.updates_per_s:,.0f} passages a second of {seconds(self.update_cpu_s)} each.",
             ),
         ]
 

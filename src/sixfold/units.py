@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["byte_count", "dollars", "number", "percent", "quantity", "seconds", "tie", "times"]
+__all__ = ["byte_count", "dollars", "number", "percent", "plural", "quantity", "seconds", "tie", "times"]
 
 MISSING = "n/a"  # a number that was not measured, or that cannot be said (0 / 0)
 
@@ -122,6 +122,15 @@ def quantity(value: object, unit: str = "") -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(quantity(each, unit) for each in value)
     return f"{value} {unit}".strip()
+
+
+def plural(noun: str, count: float) -> str:
+    """The noun for so many: 1 node, 2 nodes, 3 entities, 2 square metres."""
+    if count == 1:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
 def tie(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.report.units import byte_count, dollars, number, percent, quantity, seconds, tie, times
+from sixfold.units import byte_count, dollars, number, percent, plural, quantity, seconds, tie, times
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,17 @@ def test_a_time_reads_back_to_three_digits(value_s: float) -> None:
 @given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["", "s", "bytes", "USD", "Hz", "pages"]))
 def test_no_number_is_too_odd_to_write(value: float, unit: str) -> None:
     assert re.fullmatch(r"\S.*", quantity(value, unit))
+
+
+@pytest.mark.parametrize(
+    ("noun", "count", "said"),
+    [
+        ("node", 1, "node"),
+        ("node", 2, "nodes"),
+        ("entity", 2, "entities"),
+        ("day", 0.5, "days"),
+        ("branch", 3, "branches"),
+    ],
+)
+def test_a_noun_is_as_many_as_there_are(noun: str, count: float, said: str) -> None:
+    assert plural(noun, count) == said
