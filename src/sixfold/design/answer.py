@@ -115,7 +115,7 @@ def answer(spec: Spec[Any]) -> Answer:
     near = nearest(found) if best is None else None
     at = best if best is not None else (near.index if near else 0)
     drawn = curve(found, at)
-    width = band(spec.workload.families)
+    width = band(spec.workload.measured_by)
     chosen = _design(found, at, width, drawn)
     tried = attempts(found, drawn, best)
     return Answer(

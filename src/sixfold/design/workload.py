@@ -156,6 +156,11 @@ class Workload(BaseModel, ABC):
     families: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def measured_by(self) -> tuple[str, ...]:
+        """`families`, or those of them that are of this very workload."""
+        return self.families
+
+    @property
     @abstractmethod
     def mode(self) -> Mode:
         """When the work arrives and how long its result may take."""

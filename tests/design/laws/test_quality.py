@@ -11,11 +11,9 @@ from sixfold.design.laws.quality import (
     chinchilla_optimum,
     critical_batch,
     examples_at_batch,
-    fit_recall,
     gradient_noise_scale,
     private_error,
     quantisation_snr_db,
-    recall_at_probes,
     stale_steps,
     steps_at_batch,
 )
@@ -54,17 +52,6 @@ def test_chinchilla_itself() -> None:
     best = chinchilla_loss(n, d)
     for off in (0.5, 0.9, 1.1, 2.0):
         assert chinchilla_loss(n * off, d / off) > best
-
-
-def test_recall_rises_to_one_and_its_spread_is_found_again() -> None:
-    recall = recall_at_probes(np.arange(1025), 1024, 60.0)
-    assert recall[0] == 0.0
-    assert recall[-1] == 1.0
-    assert np.all(np.diff(recall) >= 0)
-    assert np.all(np.diff(recall, 2) <= 1e-12)  # each probe finds less than the one before
-    assert fit_recall([1, 8, 32], 1024, recall[[1, 8, 32]]) == pytest.approx(60.0)
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        fit_recall([1024], 1024, [1.0])
 
 
 def test_a_bit_is_worth_six_decibels() -> None:

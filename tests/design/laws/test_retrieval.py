@@ -64,6 +64,8 @@ def test_coded_recall_is_a_share_that_noise_lowers(noise: float, share: float) -
         assert -1e-9 <= recall <= share + 1e-9
         assert float(law(noise + 0.5, share)) <= recall + 1e-9
         assert float(law(0.0, share)) == pytest.approx(share, abs=1e-5)
+    once, twice, often = (float(coded_recall(noise, share, looked)) for looked in (1.0, 2.0, 1e6))
+    assert once <= twice + 1e-9 <= often + 2e-9 <= share + 1e-6
     assert coded_first_recall(noise, share) <= coded_recall(noise, share) + 1e-9  # one of one is the hardest
 
 
@@ -76,6 +78,10 @@ def test_coded_recall_is_that_of_its_model(noise: float, share: float) -> None:
     seen = np.where(rng.random(ranks.shape) < share, np.log(ranks) + noise * rng.standard_normal(ranks.shape), np.inf)
     best = np.argpartition(seen, 20, axis=1)[:, :20]
     assert float(coded_recall(noise, share)) == pytest.approx(float(np.mean(best < 20)), abs=0.015)
+    if noise <= 1.0:  # beyond, what comes in from farther than the ranks that are drawn matters
+        looked = np.argpartition(seen, 60, axis=1)[:, :60]
+        kept = np.mean([np.isfinite(row[at[at < 20]]).sum() / 20 for row, at in zip(seen, looked, strict=True)])
+        assert float(coded_recall(noise, share, 3.0)) == pytest.approx(float(kept), abs=0.015)
     first = float(np.mean((seen.argmin(axis=1) == 0) & np.isfinite(seen[:, 0])))
     assert float(coded_first_recall(noise, share)) == pytest.approx(first, abs=0.03)
 

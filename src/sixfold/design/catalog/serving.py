@@ -55,6 +55,7 @@ class ServingFitted(BaseModel):
     alpha_s: _Seconds
     layer_s: _Seconds
     moe_layer_s: _Seconds
+    expert_share: _Share
 
 
 class ConstantUse(BaseModel):
@@ -223,6 +224,7 @@ def engine(
         alpha_s=table.fitted.alpha_s * (1.0 if links else 5.0),  # through the host
         layer_s=table.fitted.layer_s,
         moe_layer_s=table.fitted.moe_layer_s,
+        expert_share=table.fitted.expert_share,
         eager_layer_s=framework.eager_layer_s,
         step_s=framework.step_s,
         request_s=framework.request_s,

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 from sixfold.design.checks import Floats, at_least, positive, within
 
 __all__ = [
+    "RESTART_S",
+    "STATE_BYTES",
+    "STORAGE_BYTES_PER_S",
     "daly_interval_s",
     "effective_time_ratio",
     "expected_interruptions",
@@ -24,6 +27,12 @@ __all__ = [
     "wasted_share",
     "young_interval_s",
 ]
+
+# Of jobs of hundreds of devices. A restart takes 5 to 20 minutes (Kokolis et al., HPCA 2025; the geometric mean here):
+# a failure is noticed, the node replaced by a spare, the checkpoint read, kernels warmed up.
+RESTART_S = 600.0
+STATE_BYTES = 14.0  # of a parameter, in a checkpoint: weights in 16 bit, and in 32 bit a copy and two moments
+STORAGE_BYTES_PER_S = 2.5e8  # assumed, of each device: what a shared file system takes while a checkpoint is written
 
 _HOUR_S = 3600.0
 _NEVER_S = 1e300  # stands for a mean time between failures where nothing fails: finite, so that quotients stay numbers

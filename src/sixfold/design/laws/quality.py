@@ -14,11 +14,9 @@ __all__ = [
     "chinchilla_optimum",
     "critical_batch",
     "examples_at_batch",
-    "fit_recall",
     "gradient_noise_scale",
     "private_error",
     "quantisation_snr_db",
-    "recall_at_probes",
     "stale_steps",
     "steps_at_batch",
 ]
@@ -115,35 +113,6 @@ def chinchilla_optimum(
     work = positive("flops", flops) / 6.0
     n = (alpha * a / (beta * b)) ** (1.0 / (alpha + beta)) * work ** (beta / (alpha + beta))
     return np.asarray(n), np.asarray(work / n)
-
-
-def recall_at_probes(probes: ArrayLike, partitions: ArrayLike, spread: ArrayLike) -> Floats:
-    """Return the recall of a search that reads the nearest p of c partitions: 1 - (1 - p / c)^k, k the spread.
-
-    1 at all partitions, 0 at none, rising with a falling slope; spread: how strongly neighbours gather in the first
-    partitions, 1 if they lie at random; `fit_recall` takes it from measurements. The form is an assumption; that recall
-    saturates so is shown in Jegou, Douze and Schmid, "Product quantization for nearest neighbor search", IEEE TPAMI
-    33(1), 2011, section IV, and Johnson et al., "Billion-scale similarity search with GPUs", 2017.
-    """
-    c = at_least("partitions", partitions, 1.0)
-    read = np.minimum(1.0, at_least("probes", probes, 0.0) / c)
-    with np.errstate(divide="ignore"):
-        return np.asarray(-np.expm1(at_least("spread", spread, 1.0) * np.log1p(-read)))
-
-
-def fit_recall(probes: ArrayLike, partitions: ArrayLike, recall: ArrayLike) -> float:
-    """Return the spread of `recall_at_probes` that fits measured recalls: the mean of log(1 - R) / log(1 - p / c).
-
-    Rows with a recall of 0 or 1, or all partitions, say nothing of it; ValueError where no row does. Source: the same.
-    """
-    c, p, measured = np.broadcast_arrays(
-        at_least("partitions", partitions, 1.0), at_least("probes", probes, 0.0), within("recall", recall, 0.0, 1.0)
-    )
-    told = (measured > 0.0) & (measured < 1.0) & (p > 0.0) & (p < c)
-    if not np.any(told):
-        raise ValueError("got no recall between 0 and 1 at some of the partitions, expected one at least")
-    exponents = np.log1p(-measured[told]) / np.log1p(-p[told] / c[told])
-    return float(np.maximum(1.0, np.exp(np.mean(np.log(exponents)))))
 
 
 def quantisation_snr_db(bits: ArrayLike, crest: ArrayLike = 3.0**0.5) -> Floats:

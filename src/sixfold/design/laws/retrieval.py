@@ -145,21 +145,25 @@ def code_noise(bits_per_dimension: ArrayLike, scale: ArrayLike, rate: ArrayLike 
     return np.asarray(positive("scale", scale) * np.exp2(-positive("rate", rate) * bits))
 
 
-def coded_recall(noise: ArrayLike, share: ArrayLike = 1.0) -> Floats:
+def coded_recall(noise: ArrayLike, share: ArrayLike = 1.0, looked: ArrayLike = 1.0) -> Floats:
     """Return the recall of k among k when distances are compared by codes, over a `share` of the true neighbours.
 
-    c Phi(-n/2 - ln(c)/n) + Phi(-n/2 + ln(c)/n), with share c and noise n; 2 Phi(-n/2) over all, c without noise. It
-    depends on k little: neighbours are a Poisson process whose count grows as r^d (d the intrinsic dimension), so that
-    ln(rank) has an exponential law below the k-th, and the code adds a normal error of n to it. Few k lose more:
-    `coded_first_recall`. Source: that model, integrated here; codes as in Jegou et al. 2011, III.B.
+    looked: so many times k of the best by code are compared again with full vectors, 1 if none is. With share c, noise
+    n and looked r: c Phi(a / n) + r Phi(-a / n - n), where a = ln(r / c) - n^2 / 2; this is 2 Phi(-n/2) for c = r = 1,
+    and c without noise. It depends on k little: neighbours are a Poisson process whose count grows as r^d (d the
+    intrinsic dimension), so that ln(rank) has an exponential law below the k-th, and the code adds a normal error of n
+    to it. Few k lose more: `coded_first_recall`. Source: that model, integrated here; codes as in Jegou et al. 2011,
+    III.B.
     """
     from scipy.special import ndtr
 
-    n, c = np.broadcast_arrays(at_least("noise", noise, 0.0), within("share", share, 0.0, 1.0))
+    n, c, r = np.broadcast_arrays(
+        at_least("noise", noise, 0.0), within("share", share, 0.0, 1.0), at_least("looked", looked, 1.0)
+    )
     n = np.maximum(n, _LEAST_NOISE)
-    with np.errstate(divide="ignore"):
-        moved = np.log(c) / n
-        return np.asarray(np.where(c > 0.0, c * ndtr(-n / 2.0 - moved) + ndtr(-n / 2.0 + moved), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        a = (np.log(r) - np.log(c)) / n - n / 2.0
+        return np.asarray(np.where(c > 0.0, c * ndtr(a) + r * ndtr(-a - n), 0.0))
 
 
 def coded_first_recall(noise: ArrayLike, share: ArrayLike = 1.0) -> Floats:

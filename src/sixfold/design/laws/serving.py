@@ -30,9 +30,9 @@ class Engine:
     device: peaks and shares; its `flops` are those of weights' precision. link_bytes_per_s: between devices of a
     replica, one direction. alpha_s: start-up of a step of a collective. layer_s: of a decoding step, what a layer takes
     beyond bytes and arithmetic (kernels that fill and drain); moe_layer_s: more where it has experts (routing, sorting,
-    a second product). eager_layer_s: the same where kernels are launched one by
-    one, in steps with a prompt. step_s: what a step takes beyond its layers. request_s: more for each request in it
-    (sampling, bookkeeping).
+    a second product). expert_share: of `device.gemm_flops`, of products with routed experts. eager_layer_s: of a layer
+    whose kernels are launched one by one, in steps with a prompt. step_s: what a step takes beyond its layers.
+    request_s: more for each request in it (sampling, bookkeeping).
     """
 
     device: Device
@@ -40,6 +40,7 @@ class Engine:
     alpha_s: float
     layer_s: float
     moe_layer_s: float
+    expert_share: float
     eager_layer_s: float
     step_s: float
     request_s: float
@@ -92,7 +93,7 @@ def decode_step_s(model: ServedModel, batch: ArrayLike, context: ArrayLike, repl
     read = weight_bytes_read(model, n, replica.tensor, replica.weight_bytes, data=replica.data)
     kv = kv_bytes_per_device(model, own * length, replica.tensor, replica.value_bytes)
     weights_s = read / device.pass_bytes_per_s
-    gemm_s = _linear_flops(model, n, replica) / device.gemm_flops
+    gemm_s = _linear_flops(model, n, replica, engine) / device.gemm_flops
     pairs_s = own * length * model.decode_pair_flops / replica.tensor
     attention_s = np.maximum(kv / device.pass_bytes_per_s, pairs_s / (device.attention_flops * device.attention_share))
     fixed_s = _layers_s(model, engine) + engine.step_s + own * engine.request_s
@@ -127,7 +128,7 @@ def prefill_step_s(
     width = np.sqrt(np.maximum(model.active / (model.layers * 7.0), 1.0))
     lost = device.half_area / np.maximum(tokens / replica.data * width / replica.tensor, 1.0)
     lost = lost + device.half_depth / width
-    gemm_s = _linear_flops(model, tokens, replica) / device.gemm_flops * (1.0 + np.minimum(lost, 30.0))
+    gemm_s = _linear_flops(model, tokens, replica, engine) / device.gemm_flops * (1.0 + np.minimum(lost, 30.0))
     pairs = n * length * length * (1.0 - held) * (held + _CAUSAL * (1.0 - held))
     pairs_s = pairs / replica.data * model.pair_flops / replica.tensor
     attention_s = pairs_s / (device.attention_flops * device.attention_share) + kv / device.pass_bytes_per_s
@@ -137,10 +138,10 @@ def prefill_step_s(
     return np.asarray(later_of_s(passed_s, launched_s) + engine.step_s + decoding / replica.data * engine.request_s)
 
 
-def _linear_flops(model: ServedModel, tokens: Floats, replica: Replica) -> Floats:
-    """FLOPs of products with weights, on each device, of one step over `tokens` of the replica."""
+def _linear_flops(model: ServedModel, tokens: Floats, replica: Replica, engine: Engine) -> Floats:
+    """FLOPs of products with weights, on each device, of one step over `tokens`; slower ones count as more of them."""
     experts = np.where(model.experts > 0, model.experts_per_token / np.maximum(model.experts, 1.0), 0.0) * model.routed
-    return np.asarray(2.0 * tokens * (model.common + experts) / (replica.tensor * replica.data))
+    return np.asarray(2.0 * tokens * (model.common + experts / engine.expert_share) / (replica.tensor * replica.data))
 
 
 def _layers_s(model: ServedModel, engine: Engine) -> Floats:

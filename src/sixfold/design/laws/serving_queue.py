@@ -23,6 +23,7 @@ __all__ = ["FrontEnd", "OpenServed", "Served", "closed_loop", "open_loop", "spli
 _ITERATIONS = 12
 _OPEN_ITERATIONS = 4  # waits are quantiles of guessed spreads: the last digits of what is under way do not show
 _MOST_BUSY = 0.98
+_MATCHED = 0.9  # how busy readers are where there are as many as keep up
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def closed_loop(
     alike: 1 where all requests are of one length. An engine that pauses decoding for prompts then reads those of all
     clients, decodes for all, and sees all end at once, over and over: every round waits like the first one.
     With n requests decoding, n / answer prompts are read in each of their steps: token = step + n / answer x prefill.
+    Ranks with attention of their own wait for each other, so an engine holds prompts until each rank has one
+    (TensorRT-LLM documents, attention data parallelism, balance).
     A first token waits for the step under way, for prompts before it (M/G/1, Kleinrock 1975, section 5.7, scaled by
     `variation`), for its own step and, where the process that passes tokens on is full, for that one
     (`station_wait_s`). Source: Yu et al., "Orca", OSDI 2022, section 3; Agrawal et al., "Sarathi-Serve", OSDI 2024.
@@ -156,7 +159,7 @@ def closed_loop(
         running = np.asarray(np.clip(0.5 * running + 0.5 * now * out * token_s, np.minimum(1.0, room), room))
         if front.mixed == 0.0:
             running = np.asarray(running + in_step * (room - running))  # all decode, or none
-        together = np.clip(now * read_s, 1.0, full)
+        together = np.clip(now * read_s, np.minimum(replica.data, full), full)
     return Served(
         first_token_s=np.asarray(whole_s - decoding_s),
         token_s=np.asarray(token_s),
@@ -245,16 +248,19 @@ def split_loop(
     """Return what `clients` see of `readers` replicas that only read prompts and `writers` that only decode.
 
     Keys and values of a prompt travel from one to the other through as many ports as the smaller of both has devices.
-    The cycle is never shorter than clients x prefill / readers. Source: Zhong et al., "DistServe", OSDI 2024, section
-    3; Patel et al., "Splitwise", ISCA 2024; waits: `station_wait_s`.
+    The cycle is never shorter than clients x prefill / readers. readers: NaN takes the fewest that keep up with what
+    writers answer ("rate matching", Mitra et al., "Beyond the buzz: a pragmatic take on inference disaggregation",
+    arXiv 2506.05508, 2025). Source: Zhong et al., "DistServe", OSDI 2024, section 3; Patel et al., "Splitwise", ISCA
+    2024; waits: `station_wait_s`.
     """
     c, out, length = at_least("clients", clients, 1.0), at_least("answer", answer, 1.0), positive("prompt", prompt)
     context = length + out / 2.0
-    many, pools = at_least("readers", readers, 1.0), at_least("writers", writers, 1.0)
+    pools, many = at_least("writers", writers, 1.0), np.asarray(readers, dtype=np.float64)
+    stated = at_least("readers", np.where(np.isnan(many), 1.0, many), 1.0)
     held, first_ones = within("cached", cached, 0.0, 1.0), positive("rounds", rounds)
     (read_on, read_engine), (write_on, write_engine) = reader, writer
     fits = np.maximum(front.chunk_tokens / np.maximum(length * (1.0 - held), 1.0), 1.0) * read_on.data
-    full = np.minimum(fits, np.maximum(c / many, 1.0))
+    full = np.minimum(fits, np.maximum(c / stated, 1.0))
     alone = np.ones_like(c)
     read_s = prefill_step_s(model, length, alone * read_on.data, 0.0, 0.0, read_on, read_engine, cached=held)
     many_s = prefill_step_s(
@@ -268,6 +274,9 @@ def split_loop(
         cached=held,
     )
     each_s = many_s / full
+    step_s = decode_step_s(model, np.maximum(c / pools, 1.0), context, write_on, write_engine)
+    matched = np.maximum(np.ceil(c / (out * step_s) * each_s / _MATCHED), 1.0)
+    many = np.where(np.isnan(many), matched, stated)
     ports = np.minimum(read_on.tensor * read_on.data, write_on.tensor * write_on.data)
     sent = length * kv_bytes_per_token(model, read_on.value_bytes) / ports
     moved_s = message_time_s(sent, port_alpha_s, 1.0 / positive("port_bytes_per_s", port_bytes_per_s))

@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from sixfold.design.laws.failures import (
+    RESTART_S,
+    STATE_BYTES,
+    STORAGE_BYTES_PER_S,
     daly_interval_s,
     effective_time_ratio,
     first_order_time_ratio,
@@ -36,12 +39,7 @@ from sixfold.design.validation.score import Case, Family, score
 
 __all__ = ["families"]
 
-# Kokolis et al. 2025: a restart takes 5 to 20 minutes (their geometric mean here); a checkpoint that is written behind
-# the computation stops it for some 10 s.
-_RESTART_S = 600.0
-_CHECKPOINT_S = 10.0
-_STATE_BYTES = 14.0  # of a parameter: weights in 16 bits, and in 32 bits with two moments
-_STORAGE_BYTES_PER_S = 2.5e8  # assumed, for each device: as for designs of training
+_CHECKPOINT_S = 10.0  # Kokolis et al. 2025: a checkpoint that is written behind the computation stops it so long
 _TARGET = "Llama 3 within 5 %"
 _EFFECTIVE = ("ettr", "effective training time", "effective time", "goodput")
 _FAILURES = 200_000  # simulated of each case: its own error is some tenths of a per cent
@@ -98,7 +96,7 @@ def _effective_time(rows: Sequence[Row], rates: Rates) -> Family | None:
         rate = rates.of(FailureRow(row, "count", "hardware", measured, devices, 1.0))
         between_s = job_mtbf_s(devices, rate / 24.0)
         pause_s = _checkpoint_s(row, devices)
-        predicted = effective_time_ratio(optimal_interval_s(pause_s, between_s), pause_s, _RESTART_S, between_s)
+        predicted = effective_time_ratio(optimal_interval_s(pause_s, between_s), pause_s, RESTART_S, between_s)
         cases.append(Case(row.id, _source(row), measured, float(predicted), constant))
     note = (
         "checkpoints at the best interval, restarts of 10 minutes (Kokolis et al.: 5 to 20), rates as for "
@@ -118,7 +116,7 @@ def _effective_time(rows: Sequence[Row], rates: Rates) -> Family | None:
 def _checkpoint_s(row: Row, devices: float) -> float:
     """How long a checkpoint stops a job: its bytes over what the storage takes, where the size of the model is told."""
     size = parameters_of(row)
-    return _CHECKPOINT_S if size is None else _STATE_BYTES * size / (devices * _STORAGE_BYTES_PER_S)
+    return _CHECKPOINT_S if size is None else STATE_BYTES * size / (devices * STORAGE_BYTES_PER_S)
 
 
 def _simulation() -> Family:

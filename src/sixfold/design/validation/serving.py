@@ -105,11 +105,11 @@ def _note(left_out: Counter[str], rows: Sequence[ServingRow], said: Predicted, m
     skipped = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
     return (
         f"calibrated on one dense model, one device and one version; {fitted} of these rows are of that version; "
-        "constants saw no scored row (the rate of products with experts is one published figure of another system), but "
-        "nine choices of structure were made after scored errors had been seen (what experts add to a layer, that their "
-        "products are slower, what fits, layouts that cannot be, benchmarks' lengths with steps in lockstep, latents "
-        "over more than 8 devices as ranks of their own, more devices where weights do not fit, prompts held until each "
-        f"rank has one, and how many replicas there are where nobody says: {unstated} rows, of the fewest that hold the "
-        "requests and keep up with them); "
+        "constants saw no scored row (the rate of products with experts is one published figure of another system); "
+        "nine choices of structure were made after scored errors had been seen: what experts add to a layer, that "
+        "their products are slower, what fits, layouts that cannot be, benchmarks' lengths with steps in lockstep, "
+        "latents over more than 8 devices as ranks of their own, more devices where weights do not fit, prompts held "
+        f"until each rank has one, and, of {unstated} rows where nobody says how many replicas there are, the fewest "
+        "that hold the requests and keep up with them; the baseline is of the same layouts; "
         f"{int(np.sum(fits < 1.0))} configurations that ran predicted not to fit; left out of all: {skipped or 'none'}"
     )

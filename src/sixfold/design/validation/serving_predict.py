@@ -126,6 +126,10 @@ def _predict(rows: Sequence[ServingRow], known: ServingTable | None) -> Predicte
     writer = _replica(rows, [row.writer for row in rows])
     if first.reader is not None:
         readers = [row.reader or row.writer for row in rows]
+        fits = _fits(first, model, writer, prompt, answer)
+        stated = np.array([row.workers_stated for row in rows])
+        # Where nobody says how many there are: writers that hold the requests, and readers that keep up.
+        fewest = np.clip(np.ceil(clients / np.maximum(fits, 1.0)), 1.0, clients)
         served = split_loop(
             model,
             clients,
@@ -134,10 +138,9 @@ def _predict(rows: Sequence[ServingRow], known: ServingTable | None) -> Predicte
             (_replica(rows, readers), machine),
             (writer, machine),
             front_end(software),
-            readers=np.array([float(layout.replicas) for layout in readers]),
-            writers=np.array([float(row.writer.replicas) for row in rows]),
+            readers=np.where(stated, [float(layout.replicas) for layout in readers], np.nan),
+            writers=np.where(stated, [float(row.writer.replicas) for row in rows], fewest),
         )
-        fits = _fits(first, model, writer, prompt, answer)
         return Predicted(served.first_token_s, served.token_s, served.output_tokens_per_s, fits)
     fits = _fits(first, model, writer, prompt, answer)
     # As many requests as fit where none is stated; of pipelines, those that one stage works on.

@@ -16,11 +16,14 @@ from sixfold.design.catalog.serving import (
     value_bytes,
     weight_bytes,
 )
-from sixfold.design.laws.serving_memory import ServedModel
+from sixfold.design.laws.serving_memory import ServedModel, weight_bytes_per_device
 from sixfold.design.validation.rows import Row
 
 __all__ = ["Layout", "ServingRow", "offline_rows", "online_rows"]
 
+_WIDEST = 8  # devices over which frameworks' recipes split the attention of models with latents, and of a node
+_MOST_RANKS = 256
+_USABLE = 0.9
 _CLIENTS = re.compile(r"concurrency=(\d+(?:\.\d+)?)")
 
 
@@ -40,7 +43,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class ServingRow:
-    """One measured configuration. reader: None where the same devices read prompts and decode."""
+    """One measured configuration. reader: None where the same devices read prompts and decode.
+
+    workers_stated: whether it is published how many replicas of each role there are.
+    """
 
     row: Row
     model_name: str
@@ -54,6 +60,7 @@ class ServingRow:
     writer: Layout
     reader: Layout | None = None
     stages: int = 1
+    workers_stated: bool = True
     alike: bool = True
 
     @property
@@ -100,8 +107,9 @@ def _online(row: Row) -> ServingRow | str:
         return "without lengths or times"
     split = row.text("mode") == "disagg"
     model, device, precision = parts
-    writer = _layout(row, "decode_" if split else "", int(model.heads))
-    reader = _layout(row, "prefill_", int(model.heads)) if split else None
+    weight = weight_bytes(precision)
+    writer = _layout(row, "decode_" if split else "", model, weight, device)
+    reader = _layout(row, "prefill_", model, weight, device) if split else None
     if writer is None or (split and reader is None):
         return "without a layout"
     clients = _clients(row, writer, "decode_batch_size" if split else "batch_size")
@@ -122,6 +130,7 @@ def _online(row: Row) -> ServingRow | str:
         clients=clients,
         writer=writer,
         reader=reader,
+        workers_stated=not split or bool(row.number("prefill_num_workers") and row.number("decode_num_workers")),
         alike=shortest == 1.0,
     )
 
@@ -164,7 +173,7 @@ def _published(model_name: str) -> str:
     return match.group(1) if match else ""
 
 
-def _layout(row: Row, role: str, heads: int) -> Layout | None:
+def _layout(row: Row, role: str, model: ServedModel, weight: float, device: Device) -> Layout | None:
     tensor = row.whole(f"{role}tp_size", 0)
     if tensor < 1:
         return None
@@ -172,12 +181,22 @@ def _layout(row: Row, role: str, heads: int) -> Layout | None:
     cut, spread = row.whole(f"{role}moe_tp_size", 1), row.whole(f"{role}moe_ep_size", 1)
     # Experts that are cut in x and spread over x, on x^2 devices: the file's converter has multiplied one x with
     # itself (64 devices of a node of 8). There are x.
-    if cut == spread and spread > 1 and tensor * data == cut * spread:
+    if cut == spread and tensor * data == cut * spread > _WIDEST:
         tensor, data = (spread, 1) if data == 1 else (1, spread)
-    # Heads are split evenly or not at all: 72 devices of a model of 128 heads are ranks with attention of their own.
-    if heads % tensor and tensor % heads:
+    # Heads are split evenly or not at all: 72 devices of a model of 128 heads are ranks with attention of their own. So
+    # are more than 8 of a model with one latent for all heads, which each of them would have to keep whole.
+    heads, shared = int(model.heads), float(model.kv_heads) == 1.0
+    if (heads % tensor and tensor % heads) or (shared and tensor > _WIDEST):
         tensor, data = 1, data * tensor
+    # Devices that cannot hold the weights are not all of them: the fewest that can, as ranks that share experts.
+    while data < _MOST_RANKS and _too_small(model, tensor, data, weight, device):
+        data *= 2
     return Layout(tensor, data, max(row.whole(f"{role}num_workers", 1), 1) if role else 1)
+
+
+def _too_small(model: ServedModel, tensor: int, data: int, weight: float, device: Device) -> bool:
+    held = weight_bytes_per_device(model, float(tensor), weight, data=float(data))
+    return bool(model.experts > 0) and float(held) > _USABLE * device.memory_bytes
 
 
 def _clients(row: Row, writer: Layout, batch: str) -> float:

@@ -36,7 +36,7 @@ class ModelServing(Workload):
     unit: ClassVar[str] = "request"
     node: ClassVar[str] = "device"
     latency: ClassVar[str] = "p99 time to the first token"
-    families: ClassVar[tuple[str, ...]] = ("dense TPOT", "dense TTFT")
+    families: ClassVar[tuple[str, ...]] = ("dense TPOT", "dense TTFT", "MoE TPOT", "MoE TTFT")
 
     model: str
     requests_per_s: Annotated[float, Field(gt=0, le=1e7)]
@@ -55,6 +55,11 @@ class ModelServing(Workload):
     @classmethod
     def _listed(cls, value: str | None) -> str | None:
         return None if value is None else known(token_price, value)
+
+    @property
+    def measured_by(self) -> tuple[str, ...]:
+        word = "MoE" if float(self.shape.experts) > 0 else "dense"
+        return tuple(name for name in self.families if name.startswith(word))
 
     @property
     def mode(self) -> Mode:

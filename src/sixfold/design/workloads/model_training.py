@@ -16,6 +16,7 @@ from sixfold.design.catalog.efficiencies import machine as driven
 from sixfold.design.catalog.failure_rates import failure_rate
 from sixfold.design.checklist import Decision
 from sixfold.design.checks import Floats
+from sixfold.design.laws.failures import RESTART_S, STATE_BYTES, STORAGE_BYTES_PER_S
 from sixfold.design.laws.training import training_step
 from sixfold.design.laws.training_memory import MEMORY_ERROR, training_memory
 from sixfold.design.laws.training_plan import FULL, NONE, SELECTIVE, plan
@@ -29,13 +30,6 @@ from sixfold.units import byte_count, number
 __all__ = ["ModelTraining"]
 
 _STATE_BYTES = 16.0  # of a parameter with mixed-precision Adam
-_CHECKPOINT_BYTES = 14.0  # of a parameter: weights in 16 bit, and the optimiser's copy and two moments in 32
-_STORAGE_BYTES_PER_S = (
-    2.5e8  # assumed, of each device: what a shared file system takes from it while a checkpoint is written
-)
-_RESTART_S = (
-    900.0  # assumed: a failure is noticed, the node replaced from a spare, the checkpoint read, kernels warmed up
-)
 _DEVICE_FAILURE = "llama3-unexpected"
 _WISHED_SHARE = 0.4  # of the peak: what a single device would reach, for the ceiling of compute only
 
@@ -235,8 +229,8 @@ class ModelTraining(Workload):
             if offer.term == "spot":
                 fails[mine] += offer.failures_per_hour / offer.machine.units
         devices = layout.devices
-        checkpoint_s = _CHECKPOINT_BYTES * float(parameters(self.shape)) / devices / _STORAGE_BYTES_PER_S
-        lost = rework_share(devices, fails, checkpoint_s, _RESTART_S)
+        checkpoint_s = STATE_BYTES * float(parameters(self.shape)) / devices / STORAGE_BYTES_PER_S
+        lost = rework_share(devices, fails, checkpoint_s, RESTART_S)
         useful = batch * self.seq_len
         if self.critical_batch_tokens > 0:
             given = self.global_batch * self.seq_len / self.critical_batch_tokens

@@ -11,13 +11,13 @@ from pydantic import Field
 from sixfold.axes import Axis, Ceiling, Mode, Slot
 from sixfold.design.checklist import Decision
 from sixfold.design.checks import Floats
-from sixfold.design.laws.quality import recall_at_probes
 from sixfold.design.laws.queueing import wait_quantile_s
+from sixfold.design.laws.retrieval import code_noise, coded_recall, scaled_half_effort, search_recall
 from sixfold.design.laws.tails import fan_out_quantile_s
 from sixfold.design.machines import machine_choice, machines_of
 from sixfold.design.spec import Spec
 from sixfold.design.workload import Choice, Estimates, Resource, Use, Workload
-from sixfold.design.workloads.shared import available, decision
+from sixfold.design.workloads.shared import available, decision, powers
 from sixfold.units import byte_count, number, seconds
 
 __all__ = ["TextRetrieval"]
@@ -30,21 +30,24 @@ _POSTING_BYTES = 250.0  # assumed: of a passage's words in a lexical index, comp
 _ID_BYTES = 8.0
 _TAIL = 3.0  # assumed: 99th percentile of a shard's answer over its median
 _HANDLING_S = 0.0003  # assumed: of processor time to receive, merge and answer a shard's part
-_CODES = (  # bytes of a number of the vector, and the recall that the code leaves after a second look at the best
-    ("16 bit", 2.0, 1.0),
-    ("8 bit", 1.0, 0.995),
-    ("4 bit", 0.5, 0.975),
-    ("product code, 1/8", 0.25, 0.94),
-)
+_CODES = (("16 bit", 2.0), ("8 bit", 1.0), ("4 bit", 0.5), ("product code, 1/8", 0.25))  # bytes of a number
+_LIST = 1000.0  # passages of a list, on average
+_IMBALANCE = 1.15  # what probed lists hold over the average one
+# What sets of a billion vectors have in common (Faiss logs of 2021, BIGANN and Deep1B; `validation/retrieval_fit.py`).
+_EXPONENT, _CODE_RATE = 0.25, 0.82  # of half efforts over lists; of a code, 1 being 6 dB a bit
+# A second look: of the best by code, ten times those wanted, full vectors are read from the disk of whoever merges.
+_LOOKED, _LOOK_S, _LOOK_CPU_S = 10.0, 0.006, 0.002  # assumed: a hundred reads at once, and their distances
+_COARSE_BYTES = 64.0 * 32.0 * 0.5 * 4.0  # of each dimension: a graph of centroids, 64 candidates of 32 neighbours
 
 
 class TextRetrieval(Workload):
     """Questions against `passages`, each a vector of `dimension` numbers and its words, in inverted lists over shards.
 
-    queries_per_s: at the peak. spread: how strongly neighbours gather in the lists that are nearest
-    (`recall_at_probes`), from a pilot. repeated_share: of questions that a cache could answer. updates_per_s:
-    passages that are added or replaced a second, on the same nodes; update_cpu_s: of one, embedding included.
-    query_cpu_s: of a question at the gateway, its embedding included.
+    queries_per_s: at the peak. pilot_lists, half_probes, spread: how many of so many lists a pilot had to read for half
+    of the neighbours, and how slowly the others follow (`laws.retrieval`); code_scale: how much codes blur distances;
+    what is not given is of published sets of a billion vectors. repeated_share: of questions that a cache could answer.
+    updates_per_s: passages that are added or replaced a second, on the same nodes; update_cpu_s: of one, embedding
+    included. query_cpu_s: of a question at the gateway, its embedding included.
     """
 
     unit: ClassVar[str] = "question"
@@ -55,7 +58,10 @@ class TextRetrieval(Workload):
     passages: Annotated[float, Field(ge=1, le=1e15)]
     dimension: Annotated[int, Field(ge=1, le=100_000)] = 384
     queries_per_s: Annotated[float, Field(gt=0, le=1e8)]
-    spread: Annotated[float, Field(ge=1, le=1e9)] = 30_000.0
+    pilot_lists: Annotated[float, Field(ge=1, le=1e12)] = 2.0**20
+    half_probes: Annotated[float, Field(gt=0, le=1e9)] = 4.3
+    spread: Annotated[float, Field(gt=0, le=20)] = 2.14
+    code_scale: Annotated[float, Field(gt=0, le=100)] = 3.03
     repeated_share: Annotated[float, Field(ge=0, le=0.99)] = 0.0
     updates_per_s: Annotated[float, Field(ge=0, le=1e8)] = 0.0
     update_cpu_s: Annotated[float, Field(ge=0, le=10)] = 0.02
@@ -132,7 +138,6 @@ class TextRetrieval(Workload):
         shards = tuple(sorted({float(round(n)) for n in np.geomspace(fewest, most, 28)}))
         start = float(np.ceil(self.passages * self._passage_bytes(1.0) / smallest))
         replicas = tuple(float(n) for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48))
-        probes = (2e-5, 5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
         cached = (0.0, self.repeated_share) if self.repeated_share else (0.0,)
         return [
             machine_choice(spec.platform),
@@ -140,8 +145,16 @@ class TextRetrieval(Workload):
                 "shards", Axis.DATA, shards, next((n for n in shards if n >= start), shards[-1]), "parts of the index"
             ),
             Choice("replicas", Axis.INFERENCE, replicas, 3.0, "copies of each part"),
-            Choice("probes", Axis.INFERENCE, probes, 4e-4, "share of the lists that a question reads"),
+            Choice("probes", Axis.INFERENCE, powers(512), 32.0, "lists of each shard that a question reads"),
             Choice("code", Axis.MODEL, (0.0, 1.0, 2.0, 3.0), 1.0, "of vectors", labels=tuple(c[0] for c in _CODES)),
+            Choice(
+                "second look",
+                Axis.INFERENCE,
+                (0.0, 1.0),
+                0.0,
+                "at the best by code, with full vectors",
+                labels=("none", f"at {_LOOKED:.0f} times as many as are wanted"),
+            ),
             Choice("cache", Axis.INFERENCE, cached, 0.0, "share of questions answered without a search"),
             Choice(
                 "ingest",
@@ -159,12 +172,14 @@ class TextRetrieval(Workload):
         working = np.maximum(replicas - 1.0, 1.0)  # one of each may be down at the peak
         code = chosen["code"].astype(np.int64)
         number_bytes = np.array([entry[1] for entry in _CODES])[code]
-        kept = np.array([entry[2] for entry in _CODES])[code]
         cores = table.column("vcpus", which)
         own_ingest = chosen["ingest"] > 0
         shard_bytes = self.passages / shards * self._passage_bytes(number_bytes)
-        # Lists, not passages, are probed: a second look at the best candidates reads them again at full width.
-        scanned = self.passages / shards * self.dimension * number_bytes * chosen["probes"] * 1.15
+        lists = np.maximum(self.passages / shards / _LIST, 1.0)
+        probed = np.minimum(chosen["probes"], lists)
+        # Centroids are compared all, or through a graph of them where that reads less.
+        coarse = self.dimension * np.minimum(4.0 * lists, _COARSE_BYTES)
+        scanned = coarse + probed * _LIST * _IMBALANCE * self.dimension * number_bytes
         core_rate = _SCAN_SHARE * table.column("host_bytes_per_s", which) / cores
         scan_s = scanned / core_rate
         searched = 1.0 - chosen["cache"]
@@ -174,7 +189,9 @@ class TextRetrieval(Workload):
         ingest_s = np.where(own_ingest, 0.0, self.queries_per_s * each_s / shards)  # every replica takes it in
         free = np.maximum(_BUSY * cores - ingest_s, 1e-9)
         extra = np.where(own_ingest, np.ceil(self.queries_per_s * each_s / (_BUSY * cores)), 0.0)
-        own_s = shard_s * searched + self.query_cpu_s / shards
+        looking = chosen["second look"] > 0
+        gateway_s = self.query_cpu_s + np.where(looking, _LOOK_CPU_S * searched, 0.0)
+        own_s = shard_s * searched + gateway_s / shards
         capacity = working * _BUSY * cores / (own_s + np.where(own_ingest, 0.0, working * each_s / shards))
         taken = extra * _BUSY * cores / max(each_s, 1e-300)  # questions whose passages the nodes of ingest keep up with
         capacity = np.where(own_ingest & (each_s > 0.0), np.minimum(capacity, taken), capacity)
@@ -183,13 +200,16 @@ class TextRetrieval(Workload):
         hop_s = 2.0 * table.alpha_s
         slow_s = fan_out_quantile_s(_QUANTILE, shards, shard_s + hop_s, _TAIL * (shard_s + hop_s))
         merge_s = shards * 10 * 60.0 / table.network_bytes_per_s(which) + shards * 2e-6
-        latency = self.query_cpu_s + waited_s + slow_s + merge_s
+        latency = gateway_s + np.where(looking, _LOOK_S, 0.0) + waited_s + slow_s + merge_s
         fits = (self.queries_per_s <= capacity) & (ingest_s < 0.9 * _BUSY * cores)
-        recall = recall_at_probes(chosen["probes"], 1.0, self.spread) * kept
+        looked = np.where(looking, _LOOKED, 1.0)
+        half = scaled_half_effort(self.half_probes, lists, self.pilot_lists, _EXPONENT)
+        met = np.where(probed < lists, search_recall(probed, half, self.spread), 1.0)
+        recall = coded_recall(code_noise(8.0 * number_bytes, self.code_scale, _CODE_RATE), met, looked)
         nodes = shards * replicas + extra
         up = available(replicas, 1.0, table.column("failures_per_hour", which))
         ones = np.ones_like(shards)
-        compute_s = self.query_cpu_s + searched * shards * scan_s
+        compute_s = gateway_s + searched * shards * scan_s
         return Estimates(
             nodes=nodes,
             capacity_per_s=capacity,
