@@ -12,8 +12,8 @@ from sixfold.design.laws.money import (
     machine_usd,
     mixed_terms_usd,
     owned_hour_usd,
-    rented_usd,
-    self_hosted_usd,
+    rented_hour_usd,
+    self_hosted_hour_usd,
     spot_hour_usd,
     token_usd,
     unit_usd,
@@ -43,8 +43,8 @@ def test_cost_never_falls_when_a_price_rises(price: float, use: float, kept: flo
         (token_usd(900, 100, price, 1.0, cached_share=kept), token_usd(900, 100, dearer, 1.0, cached_share=kept)),
         (token_usd(900, 100, 1.0, price), token_usd(900, 100, 1.0, dearer)),
         (egress_usd(1e9, price), egress_usd(1e9, dearer)),
-        (self_hosted_usd(7.0, 2.0, price), self_hosted_usd(7.0, 2.0, dearer)),
-        (rented_usd(7.0, price), rented_usd(7.0, dearer)),
+        (self_hosted_hour_usd(7.0, 2.0, price), self_hosted_hour_usd(7.0, 2.0, dearer)),
+        (rented_hour_usd(7.0, price), rented_hour_usd(7.0, dearer)),
     ):
         assert high >= low * (1 - 1e-12)
     assert unit_usd(3, price, 5.0, use) >= unit_usd(3, price, 5.0, 1.0)
@@ -84,12 +84,13 @@ def test_beyond_the_break_even_owning_never_costs_more_and_just_before_it_does(
         return
     each = capacity * most
     if volume > 0 and volume / each < 1e5:  # beyond it a node is less than rounding
-        assert self_hosted_usd(volume, capacity, price, **held) == pytest.approx(
-            float(rented_usd(volume, rent)), rel=1e-4
+        assert self_hosted_hour_usd(volume, capacity, price, **held) == pytest.approx(
+            float(rented_hour_usd(volume, rent)), rel=1e-4
         )
-        start = (np.ceil(volume / each - 1e-6) - 1) * each if volume > least * each else 0.0  # of the last node's part
+        started = max(np.ceil(volume / each - 1e-6) - 1, 0.0)
+        start = started * each if volume > least * each else 0.0  # of the last node's part
         if volume - start > 1e-3 * each:
             before = (start + volume) / 2
-            assert self_hosted_usd(before, capacity, price, **held) > rented_usd(before, rent)
+            assert self_hosted_hour_usd(before, capacity, price, **held) > rented_hour_usd(before, rent)
         after = volume * np.geomspace(1 + 1e-6, 1e3, 2000)
-        assert np.all(self_hosted_usd(after, capacity, price, **held) <= rented_usd(after, rent) * (1 + 1e-9))
+        assert np.all(self_hosted_hour_usd(after, capacity, price, **held) <= rented_hour_usd(after, rent) * (1 + 1e-9))

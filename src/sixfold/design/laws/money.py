@@ -18,8 +18,8 @@ __all__ = [
     "machine_usd",
     "mixed_terms_usd",
     "owned_hour_usd",
-    "rented_usd",
-    "self_hosted_usd",
+    "rented_hour_usd",
+    "self_hosted_hour_usd",
     "spot_hour_usd",
     "token_usd",
     "unit_usd",
@@ -144,7 +144,7 @@ def egress_usd(moved_bytes: ArrayLike, usd_per_byte: ArrayLike, free_bytes: Arra
     return np.asarray(billed * at_least("usd_per_byte", usd_per_byte, 0.0))
 
 
-def self_hosted_usd(
+def self_hosted_hour_usd(
     volume_per_s: ArrayLike,
     node_capacity_per_s: ArrayLike,
     node_hour_usd: ArrayLike,
@@ -167,7 +167,7 @@ def self_hosted_usd(
     return np.asarray(at_least("fixed_hour_usd", fixed_hour_usd, 0.0) + nodes * price)
 
 
-def rented_usd(volume_per_s: ArrayLike, rent_usd: ArrayLike) -> Floats:
+def rented_hour_usd(volume_per_s: ArrayLike, rent_usd: ArrayLike) -> Floats:
     """Return the cost an hour of a volume served elsewhere at a price a unit. Source: the catalog's price lists."""
     return np.asarray(at_least("volume_per_s", volume_per_s, 0.0) * at_least("rent_usd", rent_usd, 0.0) * _HOUR_S)
 

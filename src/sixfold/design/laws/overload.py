@@ -114,7 +114,7 @@ def places_for_objective(service_s: ArrayLike, servers: ArrayLike, objective_s: 
     Not below the servers. Source: Little, Operations Research 9(3), 1961.
     """
     c = at_least("servers", servers, 1.0)
-    fitting = np.floor(c * positive("objective_s", objective_s) / positive("service_s", service_s))
+    fitting = np.floor(c * positive("objective_s", objective_s) / positive("service_s", service_s) + 1e-9)
     return np.asarray(np.maximum(c, fitting))
 
 
