@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from sixfold.design.catalog.devices import Device, Precision
+from sixfold.design.catalog.entries import inherited
 from sixfold.design.laws.roofline import Device as Roofline
 from sixfold.design.laws.training import Machine, Sync
 from sixfold.design.laws.training_layer import Kernels, Network
@@ -116,17 +117,7 @@ class Efficiencies(_Entry):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        known: dict[Any, dict[str, Any]] = {}
-        for entry in raw.get("frameworks", []) if isinstance(raw, dict) else []:
-            if not isinstance(entry, dict):
-                continue
-            like = entry.pop("like", None)
-            if like is not None and like not in known:
-                raise ValueError(f"framework {entry.get('id')} is like {like}, expected an earlier one")
-            base = known.get(like, {})
-            entry.update({name: value for name, value in base.items() if name not in entry})
-            known[entry.get("id")] = dict(entry)
-        return raw
+        return inherited(raw, "frameworks")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

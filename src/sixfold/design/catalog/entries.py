@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 from sixfold.design.yaml_source import load_yaml
 from sixfold.errors import ConfigError, InputError
 
-__all__ = ["Entry", "Text", "by_id", "load_list", "one_of"]
+__all__ = ["Entry", "Text", "by_id", "inherited", "load_list", "one_of"]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=700)]
 
@@ -59,3 +59,21 @@ def one_of(kind: str, entries: Mapping[str, Listed], entry_id: str) -> Listed:
     if entry_id not in entries:
         raise ConfigError(f"got {kind} {entry_id!r}, expected one of {', '.join(entries)}")
     return entries[entry_id]
+
+
+def inherited(raw: Any, name: str) -> Any:
+    """Return a file's content in which an entry of the list `name` that is `like` an earlier one says all of it itself.
+
+    Raises ValueError for one that is like no earlier one; what is no list of mappings is left to whoever reads it.
+    """
+    known: dict[Any, dict[str, Any]] = {}
+    entries = raw.get(name) if isinstance(raw, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        like = entry.pop("like", None)
+        if like is not None and like not in known:
+            raise ValueError(f"{entry.get('id')} of {name} is like {like}, expected an earlier one")
+        entry.update({field: value for field, value in known.get(like, {}).items() if field not in entry})
+        known[entry.get("id")] = dict(entry)
+    return raw

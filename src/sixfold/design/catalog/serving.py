@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sixfold.design.catalog import efficiencies as training
 from sixfold.design.catalog.architectures import architecture, named_architecture
 from sixfold.design.catalog.devices import Device
-from sixfold.design.catalog.entries import Entry, Text
+from sixfold.design.catalog.entries import Entry, Text, inherited
 from sixfold.design.laws.serving import Engine
 from sixfold.design.laws.serving_memory import ServedModel, served_model
 from sixfold.design.laws.serving_queue import FrontEnd
@@ -119,16 +119,7 @@ class ServingTable(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        known: dict[Any, dict[str, Any]] = {}
-        for entry in raw.get("frameworks", []) if isinstance(raw, dict) else []:
-            if not isinstance(entry, dict):
-                continue
-            like = entry.pop("like", None)
-            if like is not None and like not in known:
-                raise ValueError(f"framework {entry.get('id')} is like {like}, expected an earlier one")
-            entry.update({name: value for name, value in known.get(like, {}).items() if name not in entry})
-            known[entry.get("id")] = dict(entry)
-        return raw
+        return inherited(raw, "frameworks")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
