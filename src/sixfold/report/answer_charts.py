@@ -10,8 +10,8 @@ from markupsafe import Markup
 from sixfold.axes import Axis
 from sixfold.design.break_even import BreakEven
 from sixfold.design.sensitivity import Influence
-from sixfold.report.answer_ticks import log_ticks, name_axes
 from sixfold.report.svg import COLOURS, canvas, inline
+from sixfold.report.ticks import log_ticks, name_axes
 from sixfold.units import dollars, number, percent
 
 __all__ = ["FrontPoint", "break_even_chart", "front_chart", "lost", "radar", "tornado"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sixfold.design.curves import Curve
-from sixfold.report.answer_ticks import log_ticks, name_axes
 from sixfold.report.charts import HATCHES
 from sixfold.report.svg import COLOURS, canvas, inline
+from sixfold.report.ticks import log_ticks, name_axes
 from sixfold.study.meter import Part
 from sixfold.units import dollars, number, percent
 

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sixfold.design.accuracy import accuracies
 from sixfold.design.answer import Answer
 from sixfold.files import replace_bytes
 from sixfold.report import answer_charts as charts
 from sixfold.report import answer_curves as curves
 from sixfold.report import answer_story as story
 from sixfold.report import answer_view as view
-from sixfold.report.answer_ticks import unit_of_days, unit_of_seconds
 from sixfold.report.charts import swatch
 from sixfold.report.page import style, templates
+from sixfold.report.ticks import unit_of_days, unit_of_seconds
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 __all__ = ["render_answer", "write_answer"]
 
+_ACCURACY = Path(__file__).parents[3] / "docs" / "accuracy.md"  # of a checkout; an installed package has none
+
 
 def write_answer(answer: Answer, path: Path) -> Path:
     """Write the page, whole or not at all, and return its path."""
-    replace_bytes(path, render_answer(answer).encode("utf-8", "replace"))
+    link = os.path.relpath(_ACCURACY, path.resolve().parent) if _ACCURACY.exists() else None
+    replace_bytes(path, render_answer(answer, link).encode("utf-8", "replace"))
     return path
 
 
-def render_answer(answer: Answer) -> str:
-    """The page of an answer: every step in its order, each resting on the one before."""
+def render_answer(answer: Answer, accuracy_link: str | None = None) -> str:
+    """The page of an answer: every step in its order, each resting on the one before.
+
+    accuracy_link: from the page to the document of how far all laws were off; None where there is none.
+    """
     from sixfold.study.meter import Part
 
     scale, marks, drawn = view.scale_of(answer), view.marks(answer), answer.curve
@@ -68,6 +76,8 @@ def render_answer(answer: Answer) -> str:
         flips=story.flips(answer),
         tornado=charts.tornado(moving) if (moving := story.moving(answer)) else None,
         given=view.given(answer),
+        measured=[accuracies()[name] for name in answer.spec.workload.measured_by if name in accuracies()],
+        accuracy_link=accuracy_link,
         scale=scale,
     ).lstrip()  # fmt: skip
 

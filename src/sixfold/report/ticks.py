@@ -1,4 +1,4 @@
-"""Axes of the charts of a design's answer: few round ticks, written out."""
+"""Axes of charts: few round ticks, written out."""
 
 from __future__ import annotations
 
