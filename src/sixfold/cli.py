@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from sixfold.cli_balance import balance
 from sixfold.cli_design import app as design_app
 from sixfold.errors import ConfigError, UserError
 from sixfold.lab.local_ray import THREAD_PINS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 lab_app = typer.Typer(no_args_is_help=True, help="Where things run: measure this machine.")
+app.command()(balance)
 app.add_typer(design_app, name="design")
 app.add_typer(lab_app, name="lab")
 app.add_typer(rag_app, name="rag")

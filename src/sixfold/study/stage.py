@@ -14,6 +14,7 @@ from sixfold.design.checklist import Design
 from sixfold.errors import InvariantError
 from sixfold.lab.lab import Lab
 from sixfold.lab.profile import Profile
+from sixfold.study.balance import Balance
 from sixfold.study.meter import Reading
 from sixfold.study.milestone import Check, Milestone, Prediction
 from sixfold.study.row import TOTAL, Row
@@ -184,6 +185,7 @@ class System:
     prepare: Callable[[Context], Mapping[str, Any]] = lambda context: {}  # inputs, unmeasured; returns their hashes
     wrap_up: Callable[[Context], None] = lambda context: None  # releases what prepare started, always called
     min_efficiency: float = 0.70
+    balance: Balance | None = None  # how its knobs are turned on real runs
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]

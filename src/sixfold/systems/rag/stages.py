@@ -27,6 +27,7 @@ from sixfold.systems.rag import (
     ladder_retrieve,
     ladder_serve,
 )
+from sixfold.systems.rag.balance import BALANCE
 from sixfold.systems.rag.baseline import baseline
 from sixfold.systems.rag.embedded_web import start_site, stop_site
 from sixfold.systems.rag.splits import plan_splits
@@ -187,4 +188,5 @@ SYSTEM = System(
     },
     prepare=prepare,
     wrap_up=lambda context: stop_site(context.work),
+    balance=BALANCE,
 )  # fmt: skip

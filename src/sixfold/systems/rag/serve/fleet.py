@@ -132,7 +132,9 @@ def _application(settings: ServeSettings, groups: int, token: str | None) -> Any
         ]
         for group in range(groups)
     ]
-    others = [deployment(EmbedReplica, "embed", settings.replicas.embed).bind(settings.embeddings)]
+    others = [
+        deployment(EmbedReplica, "embed", settings.replicas.embed).bind(settings.embeddings, settings.embed_batch)
+    ]
     if settings.generate:
         model = deployment(ModelReplica, "model", settings.replicas.model)
         others.append(model.bind(settings.model, settings.model_threads, settings.model_slots))
@@ -185,7 +187,12 @@ def _gateway(settings: ServeSettings, groups: int, token: str | None) -> Any:
 
     service = Service(
         settings,
-        FleetSearch(members, lambda text: _result(encoder.embed_query.remote(text))),
+        FleetSearch(
+            members,
+            lambda text: _result(encoder.embed_query.remote(text)),
+            depth=settings.fused_depth,
+            probes=settings.probes,
+        ),
         Generations(settings.index, prepare),
         lambda texts: _result(encoder.embed.remote(texts)),
         rerank=_reranker(settings, encoder),

@@ -27,7 +27,6 @@ from sixfold.systems.rag.serve.settings import Endpoint
 __all__ = ["EmbedReplica", "ModelReplica", "ShardReplica"]
 
 _GENERATIONS_KEPT = 3  # questions that began a moment ago end on the generation they began with
-_TEXTS_AT_ONCE = 8  # a tenth of a second of the longest ones
 _METHODS = {"statistics", "lexical", "vector", "passages"}
 
 
@@ -80,9 +79,11 @@ class ShardReplica:
 class EmbedReplica:
     """One replica of the encoder: the embedded model, or a client of an endpoint that serves the index's model."""
 
-    def __init__(self, endpoint: Endpoint | None = None) -> None:
+    def __init__(self, endpoint: Endpoint | None = None, texts_at_once: int = 8) -> None:
+        """texts_at_once: before a question that came meanwhile is let in; 8 long ones take a tenth of a second."""
         from sixfold.systems.rag.build_embed import embedder
 
+        self._texts_at_once = texts_at_once
         self._endpoint: EndpointEmbedder | None = None
         if endpoint is not None:
             self._endpoint = EndpointEmbedder(endpoint.url, endpoint.key(), endpoint.model, dimension=DIMENSION)
@@ -96,8 +97,8 @@ class EmbedReplica:
         if self._endpoint is not None:
             return await self._endpoint.embed_async(texts)
         blocks = [np.empty((0, DIMENSION), dtype=np.float32)]
-        for at in range(0, len(texts), _TEXTS_AT_ONCE):
-            blocks.append(self._embedder.embed(texts[at : at + _TEXTS_AT_ONCE]))
+        for at in range(0, len(texts), self._texts_at_once):
+            blocks.append(self._embedder.embed(texts[at : at + self._texts_at_once]))
             await asyncio.sleep(0)  # a question that came meanwhile goes first
         return np.concatenate(blocks)
 

@@ -65,13 +65,17 @@ class FleetSearch:
         analyzer: Analyzer | None = None,
         fusion: Fusion = standard,
         depth: int = _DEPTH,
+        probes: int | None = None,
     ) -> None:
-        """Shard n is held by group n modulo their number, so that a new shard has a place from the start."""
+        """Shard n is held by group n modulo their number, so that a new shard has a place from the start.
+
+        depth: results of each leg that the fusion sees. probes: instead of those that the index was tuned to.
+        """
         self.groups = list(groups)
         self._embed_query = embed_query
         self._analyzer = analyzer or Analyzer()
         self._fusion = fusion
-        self._depth = depth
+        self._depth, self._probes = depth, probes
         self._terms = TermStatistics()
         self._encoder_silent = False  # it failed or was late when it was last asked
         self._encoder_probed = False  # and a question is finding out whether it still is
@@ -134,7 +138,7 @@ class FleetSearch:
         if terms:
             calls.append(("lexical", (terms, statistics, depth, where)))
         if vector is not None:
-            calls.append(("vector", (vector[None, :], depth, generation.probes, where)))
+            calls.append(("vector", (vector[None, :], depth, self._probes or generation.probes, where)))
         ranked = await ask("rank", dict.fromkeys(alive, calls)) if calls else {}
         runs: dict[Leg, Run] = {}
         if terms:

@@ -58,6 +58,9 @@ class ServeSettings:
     admission: bool = True  # without it everything is taken on: only to show what that does
     hedge_quantile: float = 0.95
     cached_questions: int = 1_000
+    probes: int | None = None  # lists of the inverted file to look into; None: what the index was tuned to
+    fused_depth: int = 100  # results of each leg that the fusion sees
+    embed_batch: int = 8  # texts that the encoder takes on before it looks for a question
     passages: int = 16  # that an answer is made from, unless the request says otherwise (docs/decisions/0017)
     context_tokens: int = 200  # of evidence that the language model reads
     answer_tokens: int = 80  # that it writes at most
@@ -78,12 +81,17 @@ class ServeSettings:
             raise ConfigError(f"got port {self.port}, expected 0 to 65535")
         if not 0 < self.deadline_s <= self.most_deadline_s:
             raise ConfigError(f"got deadline_s={self.deadline_s}, expected above 0 and up to {self.most_deadline_s}")
-        positive = ("concurrency", "passages", "context_tokens", "answer_tokens", "model_threads", "model_slots")
+        positive = (
+            "concurrency", "passages", "context_tokens", "answer_tokens", "model_threads", "model_slots", "fused_depth",
+            "embed_batch",
+        )  # fmt: skip
         for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"got {name}={getattr(self, name)}, expected at least 1")
         if self.rerank and (self.reranker is not None or self.embeddings is not None):
             raise ConfigError("rerank needs the embedded encoder and stands in for a reranker's endpoint: choose one")
+        if self.probes is not None and self.probes < 1:
+            raise ConfigError(f"got probes={self.probes}, expected at least 1")
         if self.groups is not None and self.groups < 1:
             raise ConfigError(f"got groups={self.groups}, expected at least 1")
 

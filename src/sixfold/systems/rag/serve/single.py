@@ -35,14 +35,19 @@ class LocalCopy:
 def single_process_service(settings: ServeSettings, *, model: StreamsDeltas | None = None) -> Service:
     """A service whose shards and encoder live in this process; it has no writer."""
     shards = ShardReplica(str(settings.index), 0, 1)
-    encoder = EmbedReplica()
+    encoder = EmbedReplica(texts_at_once=settings.embed_batch)
 
     async def prepare(manifest: Manifest) -> Mapping[int, tuple[int, int]]:
         return await shards.prepare(manifest)
 
     service = Service(
         settings,
-        FleetSearch([Group([LocalCopy("local", shards)])], encoder.embed_query),
+        FleetSearch(
+            [Group([LocalCopy("local", shards)])],
+            encoder.embed_query,
+            depth=settings.fused_depth,
+            probes=settings.probes,
+        ),
         Generations(settings.index, prepare),
         encoder.embed,
         model=model,
