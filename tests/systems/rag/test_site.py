@@ -1,7 +1,10 @@
 import http.client
 import json
+import os
+import resource
 import socket
 import time
+from contextlib import ExitStack
 from urllib.parse import urljoin
 
 import psutil
@@ -209,3 +212,17 @@ def test_a_request_costs_next_to_nothing(folder, tmp_path):
     assert spent_s / 400 <= 0.0003  # 0.05 ms on an idle machine; times are counted in steps of 10 ms
     *requests, _cpu = (json.loads(line) for line in log.read_text().splitlines())
     assert len(requests) == 400
+
+
+def test_a_process_with_more_than_a_thousand_open_files_renders_too():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1_400:
+        pytest.skip(f"at most {hard} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1_400), hard))
+    with ExitStack() as stack:
+        for _ in range(1_100):
+            stack.enter_context(open(os.devnull, "rb"))
+        (page,) = render_modules({"abc": ["abc"]}, processes=1, on_page=lambda _: None)
+    assert page.error is None
+    assert page.html_zlib
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

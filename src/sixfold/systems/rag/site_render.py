@@ -216,8 +216,10 @@ def _read_frame(fd: int) -> Rendered | None:
 
 def _read_exactly(fd: int, size: int) -> bytes | None:
     data = bytearray()
+    ready = select.poll()  # select() knows no descriptor beyond 1,023
+    ready.register(fd, select.POLLIN)
     while len(data) < size:
-        if not select.select([fd], [], [], _MODULE_TIMEOUT_S)[0]:
+        if not ready.poll(1000.0 * _MODULE_TIMEOUT_S):
             return None
         chunk = os.read(fd, size - len(data))
         if not chunk:
