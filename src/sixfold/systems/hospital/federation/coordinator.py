@@ -1,0 +1,299 @@
+"""The coordinator of a federation: offers a job, drives its rounds, and is left with nothing but sums."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sixfold.errors import InputError, UserError
+from sixfold.files import append_json_line, read_json_lines
+from sixfold.parts.array_codec import pack, unpack
+from sixfold.parts.secure_sum import SecureSumRefused
+from sixfold.parts.secure_sum_server import SecureSumServer
+from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, seal
+from sixfold.study.meter import Part, span
+from sixfold.systems.hospital.audit.log import AuditLog
+from sixfold.systems.hospital.federation.checkpoint import Checkpoint
+from sixfold.systems.hospital.federation.contribution import fixed_point
+from sixfold.systems.hospital.federation.job import Job, Protection
+from sixfold.systems.hospital.federation.messages import LIMIT_BYTES, Phase, order_to, sum_plan
+from sixfold.systems.hospital.provision import COORDINATOR, Kit
+from sixfold.systems.hospital.train.algorithm import Algorithm, Order, State, Total
+from sixfold.systems.hospital.transport.transport import Deadline, Transport
+
+__all__ = ["Coordinator", "FederationRefused", "FederationStalled", "Finished", "RoundRecord"]
+
+_ATTEMPTS = 8  # at one training step, before somebody has to look
+
+
+class FederationRefused(UserError):  # noqa: N818  an answer, not a mistake
+    """Too few hospitals accepted the job; says what each of the others answered."""
+
+
+class FederationStalled(UserError):  # noqa: N818  it can be resumed
+    """Round after round ended with too few hospitals; the checkpoint is kept, and running it again goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One attempt at a round as the coordinator saw it: who was asked, who was summed, bytes through it, seconds."""
+
+    round: int
+    attempt: int
+    asked: tuple[str, ...]
+    counted: tuple[str, ...]
+    down_bytes: int
+    up_bytes: int
+    wall_s: float
+    why: str = ""  # it gave no sum
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a federation came to."""
+
+    job: Job
+    state: State
+    rounds: tuple[RoundRecord, ...]
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes through the coordinator in all attempts, both ways."""
+        return sum(record.down_bytes + record.up_bytes for record in self.rounds)
+
+
+@dataclass(slots=True)
+class _Traffic:
+    down_bytes: int = 0
+    up_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Coordinator:
+    """Drives one job at a time over any transport; a killed one goes on from its folder.
+
+    watch: is told every RoundRecord. pick: which of the hospitals take part in a round (all, unless told).
+    """
+
+    kit: Kit
+    transport: Transport
+    folder: Path
+    log: AuditLog
+    deadline: Deadline
+    clock: Callable[[], float] = time.time
+    watch: Callable[[RoundRecord], None] = lambda record: None
+    pick: Callable[[int, Sequence[str]], Sequence[str]] = lambda round_, sites: sites
+    heads: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, job: Job, algorithm: Algorithm, seed: int) -> Finished:
+        """Train, or go on training, until the algorithm's rounds are done.
+
+        Raises FederationRefused when fewer hospitals accept the job than its minimum, FederationStalled when a step
+        does not succeed in several attempts, InputError when the folder holds another job.
+        """
+        folder = self.folder / job.digest[:16]
+        checkpoint = Checkpoint.load(folder, job) or Checkpoint(job.digest, 0, -1, algorithm.init(seed), None)
+        failures = 0
+        sites: tuple[str, ...] = ()
+        while checkpoint.state.round < algorithm.rounds:
+            if not sites:
+                sites = self.offer(job)
+            if failures == _ATTEMPTS:
+                raise FederationStalled(
+                    f"{job.federation}: round {checkpoint.round} gave no sum in {_ATTEMPTS} attempts: "
+                    "look at rounds.jsonl and the logs of the hospitals; run again to go on"
+                )
+            checkpoint = checkpoint.next_attempt()
+            checkpoint.save(folder)  # before anybody is asked: an attempt's number is never used twice
+            order = algorithm.order(checkpoint.state)
+            total, record = self._attempt(job, checkpoint, order, self.pick(checkpoint.round, sites))
+            append_json_line(folder / "rounds.jsonl", asdict(record))
+            self.watch(record)
+            if total is None:
+                failures += 1
+                # a hospital that was summed with others refuses this round for good; the next one is a fresh draw
+                checkpoint = checkpoint.next_round() if "summed" in record.why else checkpoint
+                sites = ()  # who was restarted has to be offered the job again
+                continue
+            failures = 0
+            checkpoint = checkpoint.after(algorithm.step(checkpoint.state, total), record.counted)
+            checkpoint.save(folder)
+            self.log.append(
+                "model",
+                {"job": job.digest, "round": record.round, "sites": len(record.counted), "hash": _hash(checkpoint)},
+                self.clock(),
+            )
+            if len(record.counted) < len(job.sites):
+                sites = ()  # who was missing is asked to come back
+        records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
+        return Finished(job, checkpoint.state, records)
+
+    def offer(self, job: Job) -> tuple[str, ...]:
+        """Offer the job to its hospitals; the names of those that accept it, at least the job's minimum."""
+        answers, refusals = self._ask(job, Phase.OFFER, 0, 0, self._same(job.sites, {"job": job.to_json()}))
+        accepted = tuple(sorted(site for site, answer in answers.items() if answer.get("accepted") is True))
+        if len(accepted) < job.minimum_sites:
+            told = {site: refusals.get(site, "no answer in time") for site in job.sites if site not in accepted}
+            raise FederationRefused(
+                f"{job.federation}: {len(accepted)} of {len(job.sites)} hospitals accepted, "
+                f"{job.minimum_sites} are the least: " + "; ".join(f"{site}: {why}" for site, why in told.items())
+            )
+        return accepted
+
+    def reports(self, job: Job, order: Order) -> dict[str, Mapping[str, Any]]:
+        """What each hospital says of a model on its own patients: aggregates, under a permit for metrics."""
+        sites = self.offer(job)
+        answers, _ = self._ask(job, Phase.REPORT, 0, 0, self._same(sites, {"order": pack(order_to(order))}))
+        return {site: answer["report"] for site, answer in sorted(answers.items())}
+
+    def _attempt(
+        self, job: Job, at: Checkpoint, order: Order, parties: Sequence[str]
+    ) -> tuple[Total | None, RoundRecord]:
+        began_s, traffic = time.perf_counter(), _Traffic()
+        asked = tuple(sorted(parties))
+        record = RoundRecord(at.round, at.attempt, asked, (), 0, 0, 0.0)
+        gather = self._masked if job.protection is Protection.MASKED else self._plain
+        try:
+            values, counted = gather(job, at, order, asked, traffic)
+        except (SecureSumRefused, _TooFew) as error:
+            return None, replace(record, why=str(error), **_spent(traffic, began_s))
+        vector = fixed_point(job).decode(values)
+        return Total(vector, len(counted)), replace(record, counted=counted, **_spent(traffic, began_s))
+
+    def _plain(
+        self, job: Job, at: Checkpoint, order: Order, parties: tuple[str, ...], traffic: _Traffic
+    ) -> tuple[NDArray[Any], tuple[str, ...]]:
+        answers = self._round(job, Phase.ORDER, at, self._orders(at, order, parties), traffic)
+        vectors = self._vectors(job, at, answers, traffic)
+        self._enough(job, vectors)
+        total = np.zeros(order.length, dtype=f"u{job.ring_bits // 8}")
+        for data in vectors.values():
+            total += np.frombuffer(data, dtype=total.dtype)
+        return total, tuple(sorted(vectors))
+
+    def _masked(
+        self, job: Job, at: Checkpoint, order: Order, parties: tuple[str, ...], traffic: _Traffic
+    ) -> tuple[NDArray[Any], tuple[str, ...]]:
+        plan = sum_plan(job, at.round, at.attempt, parties, order.length)
+        server = SecureSumServer(plan, self.kit.roster)
+        answers = self._round(job, Phase.ORDER, at, self._orders(at, order, parties), traffic)
+        to_share = server.adverts({site: a["advert"] for site, a in answers.items()})
+        answers = self._round(job, Phase.SHARE, at, {s: {"adverts": a} for s, a in to_share.items()}, traffic)
+        to_mask = server.shares({site: a["shares"] for site, a in answers.items()})
+        answers = self._round(job, Phase.MASK, at, {s: {"shares": m} for s, m in to_mask.items()}, traffic)
+        survivors = server.masked(self._vectors(job, at, answers, traffic))
+        self._enough(job, survivors)
+        body = {"survivors": list(survivors)}
+        answers = self._round(job, Phase.CONFIRM, at, self._same(survivors, body), traffic)
+        to_unmask = server.confirmations({site: a["signature"] for site, a in answers.items()})
+        answers = self._round(job, Phase.UNMASK, at, {s: {"signatures": m} for s, m in to_unmask.items()}, traffic)
+        server.unmasked({site: a["shares"] for site, a in answers.items()})
+        return server.total(), tuple(survivors)
+
+    def _orders(self, at: Checkpoint, order: Order, parties: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        body = {
+            "order": pack(order_to(order)),
+            "parties": list(parties),
+            "previous": at.previous,
+            "heads": dict(self.heads),
+        }
+        return self._same(parties, body)
+
+    def _same(self, sites: Sequence[str], body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return dict.fromkeys(sites, body)
+
+    def _vectors(
+        self, job: Job, at: Checkpoint, answers: Mapping[str, Mapping[str, Any]], traffic: _Traffic
+    ) -> dict[str, bytes]:
+        """The vectors of a round; long ones are fetched in pieces, and a lost piece is asked for again."""
+        vectors = {site: answer["vector"] for site, answer in answers.items() if "vector" in answer}
+        wanted = {site: int(answer["pieces"]) for site, answer in answers.items() if "pieces" in answer}
+        got: dict[str, list[bytes]] = {site: [] for site in wanted}
+        misses = 0
+        while missing := {site: len(got[site]) for site, n in wanted.items() if len(got[site]) < n}:
+            pieces = self._round(job, Phase.FETCH, at, {s: {"piece": n} for s, n in missing.items()}, traffic)
+            for site, answer in pieces.items():
+                got[site].append(answer["piece"])
+            misses = 0 if pieces else misses + 1
+            if misses == _ATTEMPTS:
+                break
+        return vectors | {site: b"".join(parts) for site, parts in got.items() if len(parts) == wanted[site]}
+
+    def _round(
+        self, job: Job, phase: Phase, at: Checkpoint, bodies: Mapping[str, Mapping[str, Any]], traffic: _Traffic
+    ) -> dict[str, dict[str, Any]]:
+        """One exchange of a round; _TooFew when fewer hospitals answer than may be summed."""
+        answers, refusals = self._ask(job, phase, at.round, at.attempt, bodies, traffic)
+        if phase is not Phase.FETCH:
+            self._enough(job, answers, refusals)
+        return answers
+
+    def _enough(self, job: Job, answered: Any, refusals: Mapping[str, str] | None = None) -> None:
+        if len(answered) < job.minimum_sites:
+            why = "".join(f"; {site}: {text}" for site, text in (refusals or {}).items())
+            raise _TooFew(f"{len(answered)} hospitals are left, {job.minimum_sites} are the least{why}")
+
+    def _ask(
+        self,
+        job: Job,
+        phase: Phase,
+        round_: int,
+        attempt: int,
+        bodies: Mapping[str, Mapping[str, Any]],
+        traffic: _Traffic | None = None,
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Send each hospital its message; the answers that came in time and are what they should be, and refusals."""
+        requests = {}
+        for site, said in bodies.items():
+            header = Header(job.federation, COORDINATOR, site, job.digest, round_, attempt, int(phase))
+            requests[site] = seal(self.kit.signing_key, header, pack(dict(said)))
+        down_bytes = sum(map(len, requests.values()))
+        with span(Part.COMMUNICATION, nbytes=down_bytes):
+            replies = self.transport.exchange(requests, self.deadline)
+        answers, refusals = dict[str, dict[str, Any]](), dict[str, str]()
+        for site, reply in sorted(replies.items()):
+            try:
+                header, body = open_sealed(reply, self.kit.roster, COORDINATOR, LIMIT_BYTES)
+                expected = (job.federation, site, round_, attempt, int(phase))
+                if (header.federation, header.sender, header.round, header.attempt, header.phase) != expected:
+                    raise MessageRefused(f"{site}: an answer to another question")
+                record = unpack(body, LIMIT_BYTES)
+                self.heads[site] = record.pop("head")
+                self.log.witness(site, self.heads[site], self.kit.roster, self.clock())
+            except (InputError, UserError, KeyError, AttributeError) as error:
+                refusals[site] = f"not an answer: {error}"
+                continue
+            if header.kind == "refused":
+                refusals[site] = str(record.get("why", ""))
+            else:
+                answers[site] = record
+        up_bytes = sum(map(len, replies.values()))
+        with span(Part.COMMUNICATION, nbytes=up_bytes):
+            pass
+        if traffic is not None:
+            traffic.down_bytes += down_bytes
+            traffic.up_bytes += up_bytes
+        return answers, refusals
+
+
+class _TooFew(UserError):  # noqa: N818  handled here
+    """An exchange ended with fewer hospitals than may be summed."""
+
+
+def _spent(traffic: _Traffic, began_s: float) -> dict[str, Any]:
+    return {**asdict(traffic), "wall_s": time.perf_counter() - began_s}
+
+
+def _hash(checkpoint: Checkpoint) -> str:
+    return hashlib.sha256(pack(dict(checkpoint.state.arrays))).hexdigest()
+
+
+def _record(line: Mapping[str, Any]) -> RoundRecord:
+    return RoundRecord(**{**line, "asked": tuple(line["asked"]), "counted": tuple(line["counted"])})

@@ -1,0 +1,126 @@
+"""What a federation is about to do, as every hospital is told before anything else: it may be refused as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from sixfold.errors import ConfigError, InputError
+from sixfold.parts.array_codec import pack
+from sixfold.parts.privacy_mechanism import Budget, Mechanism
+
+__all__ = ["Job", "Output", "Protection", "Split"]
+
+_MOST_SITES = 1_000
+
+
+class Protection(StrEnum):
+    """How a hospital's vector travels."""
+
+    PLAIN = "plain"  # the coordinator sees each site's vector
+    MASKED = "masked"  # the coordinator can only compute the sum
+
+
+class Output(StrEnum):
+    """What leaves the hospitals; a permit lists those that it allows."""
+
+    STATISTICS = "statistics"
+    MODEL_UPDATE = "model_update"
+    METRICS = "metrics"
+
+
+class Split(StrEnum):
+    """Which of its patients a hospital computes over."""
+
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One federation: who asks for what, under which permit, and how it is protected.
+
+    scale_bits: a number x is sent as the whole number x 2^scale_bits, modulo 2^ring_bits. minimum_sites: fewer are
+    never summed. colluding: how many hospitals may work together with the coordinator without learning more than the
+    sum. matrix: how variables become columns; none for the variables themselves. trained: the digest of the job whose
+    kept parameters are used. mechanism, budget: record-level differential privacy; both or neither. Raises ConfigError
+    when the parts contradict each other.
+    """
+
+    federation: str
+    permit: str
+    dataset: str
+    purpose: str
+    output: Output
+    features: tuple[str, ...]
+    sites: tuple[str, ...]
+    split: Split = Split.TRAIN
+    protection: Protection = Protection.MASKED
+    ring_bits: int = 64
+    scale_bits: int = 24
+    minimum_sites: int = 2
+    colluding: int = 0
+    matrix: str = ""
+    trained: str = ""
+    mechanism: Mechanism | None = None
+    budget: Budget | None = None
+    settings: Mapping[str, float | int | str] = field(default_factory=dict)  # of the algorithm, for the record
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum_sites <= len(self.sites) <= _MOST_SITES:
+            raise ConfigError(
+                f"{self.federation}: got {len(self.sites)} sites and a minimum of {self.minimum_sites}, "
+                f"expected 1 <= minimum <= sites <= {_MOST_SITES}"
+            )
+        if len(set(self.sites)) != len(self.sites):
+            raise ConfigError(f"{self.federation}: a site is named twice")
+        if self.protection is Protection.MASKED and self.minimum_sites < 2:
+            raise ConfigError(f"{self.federation}: a masked sum over one site is that site's vector: ask for two")
+        if (self.mechanism is None) != (self.budget is None):
+            raise ConfigError(f"{self.federation}: a mechanism and its budget go together")
+        if self.mechanism is None:
+            return
+        honest = self.minimum_sites - self.colluding if self.protection is Protection.MASKED else 1
+        if self.mechanism.contributors > honest:
+            raise ConfigError(
+                f"{self.federation}: the noise is split over {self.mechanism.contributors} hospitals, but only that of "
+                f"{honest} is sure to be in what the coordinator sees"
+            )
+
+    @property
+    def digest(self) -> str:
+        """What stands for this job in messages and logs: SHA-256 of all of it."""
+        return hashlib.sha256(pack(self.to_json())).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for messages and files."""
+        record = {**asdict(self), "settings": dict(sorted(self.settings.items()))}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+
+    @staticmethod
+    def from_json(record: Any) -> Job:
+        """Read a job back; InputError when a field is missing, unknown or of another kind."""
+        try:
+            mechanism, budget = record["mechanism"], record["budget"]
+            return Job(
+                **{
+                    **record,
+                    "output": Output(record["output"]),
+                    "split": Split(record["split"]),
+                    "protection": Protection(record["protection"]),
+                    "features": tuple(map(str, record["features"])),
+                    "sites": tuple(map(str, record["sites"])),
+                    "mechanism": None if mechanism is None else Mechanism(**mechanism),
+                    "budget": None if budget is None else Budget(**budget),
+                }
+            )
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InputError(f"not a job: {type(error).__name__}: {str(error)[:120]}", field="job") from None
+
+    def with_sites(self, sites: tuple[str, ...]) -> Job:
+        """The same job among other sites, such as those that accepted it."""
+        return replace(self, sites=tuple(sorted(sites)))

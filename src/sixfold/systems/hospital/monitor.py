@@ -1,0 +1,486 @@
+"""The released model at each hospital, period after period: what hospitals count, and when that calls for a decision.
+
+A hospital reports histograms of the period's scores and features, and how outcomes turned out for those patients
+whose outcome has come to be known, `delay` periods later. It never reports rows, and no count below `least_count`:
+small bins are merged with their neighbours, which tells no more than that they were small. These counts are of one
+hospital and are not under the secure sum; a hospital that may not publish them has to be monitored on its own.
+
+    quiet -- one signal --> warned -- `needed` of the last `of` --> alarmed -- decide, a named person --> decided
+      ^------ none left ------'                                        |                                    |
+      ^-------------------- decide: keep ------------------------------'        released, a new reference --'
+
+Nothing is retrained by an alarm alone. No clock, no randomness and no I/O.
+"""
+
+# Shapes: N patients, B bins of a plan (the last for missing values), C cells of merged bins.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sixfold.errors import ConfigError, InputError
+from sixfold.parts.classification import ErrorRates, share
+
+__all__ = [
+    "SCORE",
+    "Answer",
+    "Disparity",
+    "Drift",
+    "Histogram",
+    "Monitor",
+    "Outcomes",
+    "Phase",
+    "Plan",
+    "Policy",
+    "Report",
+    "SiteState",
+    "Truth",
+    "disparity",
+    "first_alarms",
+    "site_report",
+]
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What hospitals count, fixed with the release and the same for all of them.
+
+    edges: of each histogram, ascending; SCORE is among them and has `threshold`, from which on a patient is told
+    ill, as an edge. delay: periods until outcomes are known. Raises ConfigError.
+    """
+
+    edges: Mapping[str, tuple[float, ...]]
+    threshold: float
+    delay: int
+    least_count: int = 5
+
+    def __post_init__(self) -> None:
+        if self.threshold not in self.edges.get(SCORE, ()):
+            raise ConfigError(f"edges: got {self.edges.get(SCORE)} for {SCORE}, expected the threshold among them")
+        for name, edges in self.edges.items():
+            if not edges or not np.all(np.diff(edges) > 0):
+                raise ConfigError(f"edges of {name}: got {edges}, expected at least one, ascending")
+        if self.delay < 0 or self.least_count < 2:
+            raise ConfigError(f"got delay={self.delay}, least_count={self.least_count}, expected 0 and 2 or more")
+
+    def bins(self, name: str, values_N: Floats) -> NDArray[np.intp]:
+        """The bin of each value; a missing one is in the last."""
+        edges = np.array(self.edges[name])
+        return np.where(np.isnan(values_N), len(edges) + 1, np.searchsorted(edges, values_N, side="right"))
+
+    def count(self, name: str, values_N: Floats) -> Counts:
+        return np.bincount(self.bins(name, values_N), minlength=len(self.edges[name]) + 2)
+
+    @property
+    def told_ill(self) -> int:
+        """The first bin of scores from the threshold on."""
+        return self.edges[SCORE].index(self.threshold) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of merged bins: cell c holds the bins from cuts[c] to before cuts[c + 1]. No cells: too few patients."""
+
+    cuts: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Per cell of scores: patients, those who had the outcome, and the sum of scores."""
+
+    cuts: tuple[int, ...]
+    patients: tuple[int, ...]
+    ill: tuple[int, ...]
+    score: tuple[float, ...]
+
+    @property
+    def excess(self) -> float:
+        """How many more had the outcome than the scores said."""
+        return sum(self.ill) - sum(self.score)
+
+    @property
+    def variance(self) -> float:
+        """Of that number if the scores are right: score (1 - score) summed; from cell means, so a little too large."""
+        return float(sum(s * (1 - s / n) for s, n in zip(self.score, self.patients, strict=True)))
+
+    def rates(self, told_ill: int) -> ErrorRates:
+        """The error rates; NaN where cells had to be merged across the threshold."""
+        known = told_ill in self.cuts
+        told = [cut >= told_ill for cut in self.cuts[:-1]]
+        well = [n - i for n, i in zip(self.patients, self.ill, strict=True)]
+
+        def of(counts: Sequence[int]) -> tuple[int, int]:
+            return sum(n for n, yes in zip(counts, told, strict=True) if yes), sum(counts)
+
+        return ErrorRates(*(share(*of(counts)) if known else share(0, 0) for counts in (self.ill, well)))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What leaves a hospital for one period. outcomes: of the patients of period `as_of`; None if too few are known."""
+
+    site: str
+    period: int
+    histograms: Mapping[str, Histogram]
+    outcomes: Outcomes | None
+    as_of: int
+
+
+def site_report(
+    plan: Plan, site: str, period: int, values: Mapping[str, Floats], known: tuple[Floats, Floats] | None
+) -> Report:
+    """At a hospital, from rows to counts.
+
+    values: of every histogram of the plan, one a patient of this period (N), NaN where missing. known: outcomes and
+    scores of the patients of `delay` periods ago, or None. Raises InputError.
+    """
+    if values.keys() != plan.edges.keys() or len({len(v) for v in values.values()}) != 1:
+        raise InputError(f"{site}: got values of {sorted(values)}, expected {sorted(plan.edges)}, one each a patient")
+    outcome_counts = None
+    if known is not None:
+        y_N, score_N = known
+        if y_N.shape != score_N.shape or not np.isin(y_N, (0.0, 1.0)).all() or np.isnan(score_N).any():
+            raise InputError(f"{site}: expected an outcome of 0 or 1 and a score for every known patient", field="y")
+        at_N, size = plan.bins(SCORE, score_N), len(plan.edges[SCORE]) + 2
+        outcome_counts = (
+            np.bincount(at_N, minlength=size),
+            np.bincount(at_N[y_N == 1.0], minlength=size),
+            np.bincount(at_N, score_N, size),
+        )
+    return _report(plan, site, period, {name: plan.count(name, v) for name, v in values.items()}, outcome_counts)
+
+
+def _report(
+    plan: Plan, site: str, period: int, counts: Mapping[str, Counts], outcomes: tuple[Counts, Counts, Floats] | None
+) -> Report:
+    histograms = {}
+    for name, counts_B in counts.items():
+        cuts = _merge(counts_B[None], plan.least_count)
+        histograms[name] = Histogram(cuts, tuple(_sums(counts_B, cuts)))
+    table = None
+    if outcomes is not None:
+        patients_B, ill_B, score_B = outcomes
+        both = np.stack([ill_B, patients_B - ill_B])
+        low, high = (_merge(part, plan.least_count) for part in np.split(both, [plan.told_ill], axis=1))
+        cuts = (*low[:-1], *(cut + plan.told_ill for cut in high)) if low and high else _merge(both, plan.least_count)
+        if cuts:
+            table = Outcomes(cuts, *(tuple(_sums(of_B, cuts)) for of_B in outcomes))
+    return Report(site, period, histograms, table, period - plan.delay)
+
+
+def _merge(counts_RB: Counts, least: int) -> tuple[int, ...]:
+    """Cuts between cells that have `least` in every row; none if all bins together have not."""
+    cuts, held = [0], np.zeros(len(counts_RB), dtype=np.int64)
+    for at in range(counts_RB.shape[1]):
+        held += counts_RB[:, at]
+        if held.min() >= least:
+            cuts.append(at + 1)
+            held[:] = 0
+    if len(cuts) == 1:
+        return ()
+    cuts[-1] = counts_RB.shape[1]  # what is left over joins the last cell
+    return tuple(cuts)
+
+
+def _sums(values_B: NDArray[Any], cuts: Sequence[int]) -> list[Any]:
+    return np.add.reduceat(values_B, cuts[:-1]).tolist() if cuts else []
+
+
+class Phase(StrEnum):
+    """Where a hospital's monitor stands; see the top of the module."""
+
+    QUIET = "quiet"
+    WARNED = "warned"
+    ALARMED = "alarmed"
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When to warn and when to raise an alarm.
+
+    false_alarm: probability that the histograms of one period and hospital give a signal without any drift, shared
+    evenly among them; `needed` signals of the last `of` periods are an alarm. run_length: periods between false alarms
+    of the chart of outcomes, which finds soonest a shift of 2 allowance standard deviations of a period's outcomes.
+    most_silent: periods in a row without what should have been reported, after which there is a warning.
+    """
+
+    false_alarm: float = 0.01
+    needed: int = 2
+    of: int = 3
+    allowance: float = 0.5
+    run_length: float = 2_000.0
+    most_silent: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarm < 1 or not 1 <= self.needed <= self.of or self.most_silent < 1:
+            raise ConfigError(
+                f"got false_alarm={self.false_alarm:g}, {self.needed} of {self.of} signals, "
+                f"most_silent={self.most_silent}, expected within (0, 1), at most all, and 1 or more"
+            )
+        self.chart()
+
+    def chart(self) -> Cusum:
+        return Cusum(self.allowance, _limit(self.allowance, self.run_length))
+
+
+@lru_cache(maxsize=64)
+def _limit(allowance: float, run_length: float) -> float:
+    return cusum_limit(allowance, run_length)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The population stability index of one histogram against the reference, and what it may be."""
+
+    name: str
+    index: float
+    limit: float
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A named person's decision on an alarm. keep: go on with the model; both others end its monitoring."""
+
+    person: str
+    action: Literal["keep", "retrain", "withdraw"]
+    reason: str
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """What is known of the model at one hospital after `period`.
+
+    drifts: of this period. as_of: the latest period whose outcomes were counted. excess, variance: of outcomes, summed
+    over the reference and all periods so far. reasons: why it is not quiet.
+    """
+
+    reference: Report
+    period: int
+    phase: Phase = Phase.QUIET
+    drifts: tuple[Drift, ...] = ()
+    signals: tuple[bool, ...] = ()
+    silent: int = 0
+    as_of: int | None = None
+    excess: float = 0.0
+    variance: float = 0.0
+    chart: CusumState = CusumState()
+    reasons: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Turns the reports of one hospital into its state: pure."""
+
+    plan: Plan
+    policy: Policy
+
+    def init(self, reference: Report) -> SiteState:
+        """reference: patients on whom the model was released, with outcomes. Raises InputError if they are too few."""
+        known = reference.outcomes
+        if known is None or not all(reference.histograms[name].cuts for name in self.plan.edges):
+            raise InputError(f"{reference.site}: the reference has too few patients with each outcome for any cell")
+        return SiteState(reference, reference.period, excess=known.excess, variance=known.variance)
+
+    def step(self, state: SiteState, report: Report | None) -> SiteState:
+        """After the next period; None: nothing came. Raises InputError for another hospital's or period's report."""
+        site, period = state.reference.site, state.period + 1
+        if report is not None and (report.site, report.period) != (site, period):
+            raise InputError(f"got period {report.period} of {report.site}, expected period {period} of {site}")
+        if state.phase is Phase.DECIDED:
+            return replace(state, period=period)
+        drifts = self._drifts(state.reference, report) if report else ()
+        due = period - self.plan.delay > state.reference.period
+        known = report.outcomes if report and due else None
+        complete = len(drifts) == len(self.plan.edges) and (known is not None or not due)
+        after = replace(state, period=period, drifts=drifts, silent=0 if complete else state.silent + 1)
+        if drifts:
+            signal = any(drift.index > drift.limit for drift in drifts)
+            after = replace(after, signals=(*state.signals, signal)[-self.policy.of :])
+        return self._judged(self._charted(after, known, period - self.plan.delay) if known else after)
+
+    def decide(self, state: SiteState, answer: Answer) -> SiteState:
+        """An alarm is answered by a person. Raises InputError if there is none, or no name, or no reason."""
+        if state.phase is not Phase.ALARMED or answer.period != state.period:
+            raise InputError(
+                f"{state.reference.site} is {state.phase} in period {state.period}: there is no alarm to answer in "
+                f"period {answer.period}"
+            )
+        if not answer.person.strip() or not answer.reason.strip():
+            raise InputError(f"{state.reference.site}: an alarm is answered by a named person, who gives a reason")
+        answers = (*state.answers, answer)
+        if answer.action == "keep":
+            return replace(
+                state, phase=Phase.QUIET, signals=(), silent=0, chart=CusumState(), reasons=(), answers=answers
+            )
+        return replace(state, phase=Phase.DECIDED, answers=answers)
+
+    def released(self, state: SiteState, reference: Report) -> SiteState:
+        """Monitoring begins anew, with another model's reference. Raises InputError unless that was decided."""
+        if state.phase is not Phase.DECIDED or (reference.site, reference.period) != (
+            state.reference.site,
+            state.period,
+        ):
+            raise InputError(
+                f"{state.reference.site} is {state.phase} in period {state.period}: no release was decided that a "
+                f"reference of {reference.site} in period {reference.period} could belong to"
+            )
+        return replace(self.init(reference), answers=state.answers)
+
+    def _drifts(self, reference: Report, report: Report) -> tuple[Drift, ...]:
+        drifts, each = [], self.policy.false_alarm / len(self.plan.edges)
+        for name in self.plan.edges:
+            one, two = reference.histograms[name], report.histograms[name]
+            cuts = sorted({*one.cuts} & {*two.cuts})
+            if cuts:
+                then, now = _coarser(one, cuts), _coarser(two, cuts)
+                limit = psi_limit(len(then), int(then.sum()), int(now.sum()), each)
+                drifts.append(Drift(name, psi(then, now), limit, len(then)))
+        return tuple(drifts)
+
+    def _charted(self, state: SiteState, known: Outcomes, as_of: int) -> SiteState:
+        """The chart after outcomes that came to be known.
+
+        What the model misses by from the beginning is no drift: an intercept of the log-odds is estimated from the
+        reference and all periods before, in one Newton step, excess / variance, and the chart sees what the new excess
+        differs from it, over its standard deviation. These recursive residuals are independent without drift, whatever
+        the error of the estimate (Brown et al., "Techniques for testing the constancy of regression relationships over
+        time", JRSS B 37, 1975).
+        """
+        expected = state.excess / state.variance * known.variance
+        spread = np.sqrt(known.variance + known.variance**2 / state.variance)
+        return replace(
+            state,
+            as_of=as_of,
+            chart=self.policy.chart().step(state.chart, float((known.excess - expected) / spread)),
+            excess=state.excess + known.excess,
+            variance=state.variance + known.variance,
+        )
+
+    def _judged(self, state: SiteState) -> SiteState:
+        policy, chart = self.policy, self.policy.chart()
+        reasons = [
+            f"{d.name}: PSI {d.index:.3f} above {d.limit:.3f} in {d.cells} cells"
+            for d in state.drifts
+            if d.index > d.limit
+        ]
+        if any(state.signals):
+            reasons.append(f"drift in {sum(state.signals)} of the last {len(state.signals)} periods")
+        if state.chart.height > chart.limit / 2:
+            more = "more" if state.chart.above > state.chart.below else "fewer"
+            reasons.append(
+                f"outcomes up to period {state.as_of}: {more} than before at equal scores, "
+                f"CUSUM {state.chart.height:.1f} with limit {chart.limit:.1f}"
+            )
+        if state.silent >= policy.most_silent:
+            reasons.append(f"something was not reported in {state.silent} periods in a row")
+        alarm = sum(state.signals) >= policy.needed or chart.alarm(state.chart)
+        if alarm or state.phase is Phase.ALARMED:  # only a person ends an alarm
+            return replace(state, phase=Phase.ALARMED, reasons=tuple(reasons) if alarm else state.reasons)
+        return replace(state, phase=Phase.WARNED if reasons else Phase.QUIET, reasons=tuple(reasons))
+
+
+def _coarser(histogram: Histogram, cuts: Sequence[int]) -> Counts:
+    """The counts between some of a histogram's cuts."""
+    upto = dict(zip(histogram.cuts, np.cumsum((0, *histogram.counts)).tolist(), strict=True))
+    return np.diff([upto[cut] for cut in cuts])
+
+
+@dataclass(frozen=True, slots=True)
+class Disparity:
+    """How far an error rate differs between the two most different hospitals, of patients of period `as_of`.
+
+    gap: NaN if any hospital's rate is unknown. certain: the least that it is by the 95 % interval of these two,
+    at least 0; hospitals were picked for their difference, so that among many of them it errs upwards. Source of the
+    interval: Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
+    methods", Statistics in Medicine 17, 1998 (method 10).
+    """
+
+    metric: Literal["tpr", "fpr"]
+    gap: float
+    certain: float
+    lower: str
+    higher: str
+    as_of: int
+
+
+def disparity(plan: Plan, reports: Sequence[Report]) -> tuple[Disparity, Disparity]:
+    """The gaps of both error rates between hospitals. Raises InputError unless all reports are of one period."""
+    if len({report.as_of for report in reports}) != 1 or len({report.site for report in reports}) != len(reports):
+        raise InputError("expected one report of every hospital, and all of one period")
+    nothing = ErrorRates(share(0, 0), share(0, 0))
+    rates = {r.site: r.outcomes.rates(plan.told_ill) if r.outcomes else nothing for r in reports}
+
+    def of(metric: Literal["tpr", "fpr"]) -> Disparity:
+        by_site = {site: getattr(both, metric) for site, both in rates.items()}
+        size, lower, higher = gap(by_site)
+        worst = np.hypot(by_site[higher].value - by_site[higher].low, by_site[lower].high - by_site[lower].value)
+        return Disparity(metric, size, float(np.maximum(0.0, size - worst)), lower, higher, reports[0].as_of)
+
+    return of("tpr"), of("fpr")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A population to draw reports from, for simulation.
+
+    shares: of each histogram's bins, independent of one another but for score and outcome. score_B: the mean score in
+    each bin of scores; rate_B: the probability of the outcome there.
+    """
+
+    shares: Mapping[str, Floats]
+    score_B: Floats
+    rate_B: Floats
+
+
+def first_alarms(
+    monitor: Monitor,
+    truth: Truth,
+    *,
+    patients: int,
+    reference_patients: int,
+    periods: int,
+    runs: int,
+    rng: np.random.Generator,
+    later: Truth | None = None,
+    since: int = 1,
+) -> NDArray[np.int64]:
+    """The period of the first alarm of each simulated run, 0 where there was none in `periods`.
+
+    patients: in each period. later: what patients are drawn from since that period; without it every alarm is false.
+    """
+    plan, alarms = monitor.plan, np.zeros(runs, dtype=np.int64)
+
+    def counts_of(of: Truth, n: int) -> dict[str, Counts]:
+        return {name: rng.multinomial(n, shares) for name, shares in of.shares.items()}
+
+    def outcomes_of(of: Truth, score_counts: Counts) -> tuple[Counts, Counts, Floats]:
+        return score_counts, rng.binomial(score_counts, of.rate_B), score_counts * of.score_B
+
+    for run in range(runs):
+        counts = counts_of(truth, reference_patients)
+        state = monitor.init(_report(plan, "simulated", 0, counts, outcomes_of(truth, counts[SCORE])))
+        waiting: list[tuple[Truth, Counts]] = []  # for their outcomes
+        for period in range(1, periods + 1):
+            now = truth if later is None or period < since else later
+            counts = counts_of(now, patients)
+            waiting.append((now, counts[SCORE]))
+            known = outcomes_of(*waiting.pop(0)) if len(waiting) > plan.delay else None
+            state = monitor.step(state, _report(plan, "simulated", period, counts, known))
+            if state.phase is Phase.ALARMED:
+                alarms[run] = period
+                break
+    return alarms

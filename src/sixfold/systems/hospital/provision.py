@@ -1,0 +1,139 @@
+"""Startup kits: what each party of a federation is handed before it can speak, made once by whoever founds it."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sixfold.errors import ConfigError, InputError
+from sixfold.files import json_text, read_json, replace_json
+from sixfold.systems.hospital.keys import key_text, new_key, private_key, public_key, signed_by, write_private
+
+__all__ = ["COORDINATOR", "Kit", "load_kit", "provision"]
+
+COORDINATOR = "coordinator"
+_NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
+_KEY, _ROSTER, _FOUNDER = "signing.key", "roster.json", "founder.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Who a party is, its key, and the keys of all others."""
+
+    name: str
+    signing_key: Ed25519PrivateKey
+    roster: Mapping[str, Ed25519PublicKey]
+
+
+def provision(
+    folder: Path, sites: Sequence[str], hosts: Sequence[str], now: datetime.datetime, valid_days: int = 365
+) -> None:
+    """Make a kit for the coordinator and for each site, in a folder of its name; and the founder's own keys.
+
+    In a kit: signing.key (Ed25519), roster.json (everybody's public keys, signed by the founder), tls.key and tls.crt
+    (P-256, for mutual TLS), ca.crt, and for a site node.key and node.pub, with which Flower's SuperNode authenticates
+    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them. Raises ConfigError
+    for names that are not usable and for a folder that has kits already.
+    """
+    names = [COORDINATOR, *sites]
+    for name in names:
+        if not name or len(name) > 40 or set(name) - set(_NAME_LETTERS):
+            raise ConfigError(f"got the name {name!r}, expected small letters, digits and hyphens, at most 40")
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise ConfigError("expected at least one site, and every name once")
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty: kits are not overwritten, their keys may be in use")
+    founder = new_key(folder / "founder" / _FOUNDER)
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca = _certificate("sixfold federation", ca_key, None, ca_key, now, valid_days, [])
+    write_private(folder / "founder" / "ca.key", _pem(ca_key))
+    keys = {name: new_key(folder / name / _KEY) for name in names}
+    parties = {name: key_text(key) for name, key in keys.items()}
+    signature = founder.sign(json_text(parties).encode()).hex()
+    for name in names:
+        kit = folder / name
+        replace_json(kit / _ROSTER, {"parties": parties, "founder": key_text(founder), "signature": signature})
+        tls_key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _certificate(name, tls_key, ca, ca_key, now, valid_days, hosts if name == COORDINATOR else [])
+        write_private(kit / "tls.key", _pem(tls_key))
+        (kit / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (kit / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+        if name != COORDINATOR:
+            node_key = ec.generate_private_key(ec.SECP384R1())
+            write_private(kit / "node.key", _pem(node_key))
+            (kit / "node.pub").write_bytes(
+                node_key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+            )
+
+
+def load_kit(folder: Path, name: str, founder: str | None = None) -> Kit:
+    """Read a party's kit. founder: the public key that has to have signed the roster; that in the kit unless told.
+
+    Raises InputError for a missing or broken file, a roster that was changed, and a key that is not the party's.
+    """
+    path = folder / _ROSTER
+    key = private_key(folder / _KEY)
+    record: Any = read_json(path)
+    match record:
+        case {"parties": dict(parties), "founder": str(founded), "signature": str(signature)}:
+            pass
+        case _:
+            raise InputError("not a roster", path=path)
+    if not signed_by(public_key(founder or founded), signature, json_text(parties).encode()):
+        raise InputError("the founder did not sign this roster", path=path)
+    if parties.get(name) != key_text(key):
+        raise InputError(f"the roster knows another key of {name}, or none", path=path)
+    return Kit(name, key, {party: public_key(text) for party, text in parties.items()})
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Certificate | None,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    now: datetime.datetime,
+    valid_days: int,
+    hosts: Sequence[str],
+) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    names = [_host(host) for host in hosts] or [x509.DNSName(name.replace(" ", "-"))]
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))  # clocks of other machines
+        .not_valid_after(now + datetime.timedelta(days=valid_days))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=0 if issuer is None else None), True)
+        .add_extension(x509.SubjectAlternativeName(names), False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False)
+    )
+    if issuer is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(uses), False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,176 @@
+"""Promises of a federation: the same model as in plain, whoever drops out or is killed; nothing told twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from federation_run import Federation, a_job, cohorts
+
+from sixfold.errors import ConfigError
+from sixfold.parts.privacy_ledger import PrivacyLedger
+from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
+from sixfold.systems.hospital.audit.verify import verify_logs
+from sixfold.systems.hospital.federation.coordinator import FederationRefused, FederationStalled
+from sixfold.systems.hospital.federation.job import Job, Protection
+from sixfold.systems.hospital.provision import COORDINATOR, load_kit
+from sixfold.systems.hospital.train.algorithm import Algorithm
+from sixfold.systems.hospital.train.choose import make_algorithm
+from sixfold.systems.hospital.train.pooled import run_in_plain
+
+SITES = tuple(f"site{at}" for at in range(4))
+DATA = cohorts()
+NEWTON = make_algorithm("newton", 3, {"rounds": 4})
+
+
+class Killed(Exception):  # noqa: N818
+    """The process ends here."""
+
+
+def no_findings(federation: Federation) -> bool:
+    roster = load_kit(federation.folder / "kits" / COORDINATOR, COORDINATOR).roster
+    verified = verify_logs(federation.logs, roster)
+    assert not verified.findings, "\n".join(map(str, verified.findings))
+    return True
+
+
+@pytest.mark.parametrize("protection", list(Protection))
+@pytest.mark.parametrize("name", ["newton", "fedavg", "scaffold", "personal_intercept", "personal"])
+def test_a_federation_trains_the_model_of_the_plain_rounds(tmp_path: Path, name: str, protection: Protection) -> None:
+    settings = {"rounds": 3, **({"sites": 4} if name == "scaffold" else {})}
+    algorithm = make_algorithm(name, 3, settings)
+    expected, _ = run_in_plain(algorithm, DATA, seed=0)
+    federation = Federation(tmp_path, DATA)
+    done = federation.coordinator().run(a_job(SITES, protection=protection), algorithm, seed=0)
+    assert done.state.arrays["theta"] == pytest.approx(expected.arrays["theta"], abs=1e-5)
+    assert len(done.rounds) == 3
+    assert no_findings(federation)
+
+
+def test_masked_and_plain_rounds_give_the_same_bits(tmp_path: Path) -> None:
+    models = []
+    for protection in Protection:
+        federation = Federation(tmp_path / protection.value, DATA)
+        job = a_job(SITES, protection=protection)
+        models.append(federation.coordinator().run(job, NEWTON, seed=0).state.arrays["theta"])
+    assert models[0].tobytes() == models[1].tobytes()
+
+
+def run_until_done(federation: Federation, job: Job, algorithm: Algorithm) -> np.ndarray:
+    """Start the coordinator again as often as it is killed."""
+    for _ in range(50):
+        try:
+            return federation.coordinator().run(job, algorithm, seed=0).state.arrays["theta"]
+        except Killed:
+            continue
+    raise AssertionError("the federation did not end")
+
+
+def kills(at: int, *, before: bool, who: str) -> Callable[[str, bytes, Callable[[bytes], bytes]], bytes]:
+    """At the `at`-th message: the hospital, the coordinator or both die before or after it is handled."""
+    count = 0
+
+    def change(site: str, request: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        nonlocal count
+        count += 1
+        dies = count == at
+        answer = b"" if dies and before else handle(request)
+        if dies and who in ("site", "both"):
+            current.restart(site)
+            answer = b""
+        if dies and who in ("coordinator", "both"):
+            raise Killed
+        return answer
+
+    return change
+
+
+current: Federation
+
+
+@pytest.mark.parametrize("who", ["site", "coordinator", "both"])
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_any_message_it_resumes_spends_nothing_twice_and_its_logs_verify(
+    tmp_path: Path, who: str, before: bool
+) -> None:
+    global current
+    budget = Budget(1.0, 1e-3)
+    mechanism = Mechanism(1.0, noise_for(budget, 6), 3)
+    job = a_job(SITES, mechanism=mechanism, budget=budget)
+    algorithm = make_algorithm("dp_gradient", 3, {"rounds": 3, "clip": 1.0, "expected_batch": 250.0})
+    messages = 4 + 3 * 4 * 5  # the offer, and five messages to each hospital in each round
+    for at in range(1, messages, 3):
+        current = Federation(tmp_path / f"{at}", DATA, change=kills(at, before=before, who=who))
+        run_until_done(current, job, algorithm)
+        assert no_findings(current)
+        for site in SITES:
+            ledger = PrivacyLedger(current.folder / site / "study.jsonl", budget)
+            keys = [key for key, _ in ledger.history()]
+            assert len(keys) == len(set(keys)) <= 5, "a round was charged twice, or more rounds than were needed"
+            assert ledger.spent() <= budget.epsilon
+
+
+def test_a_coordinator_killed_between_rounds_gives_the_bits_of_an_uninterrupted_run(tmp_path: Path) -> None:
+    global current
+    job = a_job(SITES)
+    expected = Federation(tmp_path / "whole", DATA).coordinator().run(job, NEWTON, seed=0).state.arrays["theta"]
+    for at in (5, 20, 26, 40):
+        current = Federation(tmp_path / f"{at}", DATA, change=kills(at, before=False, who="coordinator"))
+        assert run_until_done(current, job, NEWTON).tobytes() == expected.tobytes()
+
+
+def test_with_a_hospital_silent_the_others_are_summed(tmp_path: Path) -> None:
+    def silent(site: str, request: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        return b"" if site == "site3" else handle(request)
+
+    federation = Federation(tmp_path, DATA, change=silent)
+    done = federation.coordinator().run(a_job(SITES), NEWTON, seed=0)
+    expected, _ = run_in_plain(NEWTON, DATA[:3], seed=0)
+    assert done.state.arrays["theta"] == pytest.approx(expected.arrays["theta"], abs=1e-5)
+    assert {record.counted for record in done.rounds} == {SITES[:3]}
+
+
+def test_too_few_hospitals_end_it_with_what_each_answered(tmp_path: Path) -> None:
+    class Closed:
+        def __init__(self, cohort: object) -> None: ...
+
+        def admit(self, job: Job) -> object:
+            raise ConfigError("no permit of that name here")
+
+    federation = Federation(tmp_path, DATA, records=Closed)
+    with pytest.raises(FederationRefused, match="site2: no permit of that name"):
+        federation.coordinator().run(a_job(SITES), NEWTON, seed=0)
+
+
+def test_rounds_that_give_no_sum_stall_and_the_checkpoint_goes_on(tmp_path: Path) -> None:
+    broken = True
+
+    def change(site: str, request: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        nonlocal calls
+        calls += 1
+        return b"" if broken and calls > 30 and site != "site0" and calls % 7 else handle(request)
+
+    calls = 0
+    federation = Federation(tmp_path, DATA, change=change)
+    with pytest.raises((FederationStalled, FederationRefused)):
+        federation.coordinator().run(a_job(SITES), NEWTON, seed=0)
+    broken = False
+    done = federation.coordinator().run(a_job(SITES), NEWTON, seed=0)
+    expected, _ = run_in_plain(NEWTON, DATA, seed=0)
+    assert done.state.arrays["theta"] == pytest.approx(expected.arrays["theta"], abs=1e-4)
+
+
+def test_privacy_that_the_sum_does_not_carry_is_refused() -> None:
+    budget = Budget(1.0, 1e-3)
+    for more in ({"colluding": 1}, {"protection": Protection.PLAIN}):
+        with pytest.raises(ConfigError, match="noise is split over 3"):
+            a_job(SITES, mechanism=Mechanism(1.0, 5.0, 3), budget=budget, **more)
+
+
+def test_training_that_is_no_sum_over_records_is_refused_under_privacy(tmp_path: Path) -> None:
+    budget = Budget(1.0, 1e-3)
+    job = a_job(SITES, mechanism=Mechanism(1.0, 50.0, 3), budget=budget)
+    with pytest.raises(FederationStalled, match="no sum"):
+        Federation(tmp_path, DATA).coordinator().run(job, NEWTON, seed=0)
+    why = (tmp_path / "site0" / "audit.jsonl").read_text()
+    assert "not a sum over records" in why
