@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts.classification import (
+    Gap,
     abstention_curve,
     accuracy,
     auroc,
@@ -105,13 +106,23 @@ def test_error_rates_and_their_gap_between_groups() -> None:
     assert np.isnan(nobody.tpr.value)
     assert nobody.fpr.value == 0.0
     groups = {"a": share(5, 10), "b": share(9, 10), "c": share(7, 10)}
-    assert gap(groups) == (pytest.approx(0.4), "a", "b")
-    assert gap({"a": share(5, 10)}) == (0.0, "a", "a")
+    found = gap(groups)
+    assert (found.size, found.lower, found.higher) == (pytest.approx(0.4), "a", "b")
+    assert gap({"a": share(5, 10)}) == Gap(0.0, 0.0, "a", "a")
     unknown = gap({**groups, "d": share(0, 0)})
-    assert np.isnan(unknown[0])
-    assert unknown[1] == "d"
+    assert np.isnan([unknown.size, unknown.certain]).all()
+    assert unknown.lower == "d"
     with pytest.raises(InputError, match="no groups"):
         gap({})
+
+
+def test_of_a_gap_only_what_few_patients_do_not_explain_is_certain() -> None:
+    few, many = ({"a": share(5 * n, 10 * n), "b": share(9 * n, 10 * n)} for n in (1, 100))
+    assert gap(few).certain < 0.05
+    assert 0.35 < gap(many).certain < 0.4
+    rng = np.random.default_rng(0)
+    found = [gap({g: share(int(rng.binomial(40, 0.7)), 40) for g in "ab"}).certain for _ in range(1_000)]
+    assert np.mean(np.array(found) > 0) < 0.07
 
 
 @pytest.mark.parametrize("by", ["width", "mass"])

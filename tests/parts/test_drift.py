@@ -10,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError, InputError
-from sixfold.parts.drift import Cusum, CusumState, average_run_length, cusum_limit, psi, psi_limit
+from sixfold.parts.drift import (
+    Cusum,
+    CusumState,
+    Histogram,
+    average_run_length,
+    common_cells,
+    cusum_limit,
+    merge_bins,
+    psi,
+    psi_limit,
+)
 
-cells = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500)), min_size=1, max_size=12)
+pairs = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500)), min_size=1, max_size=12)
 
 
-@given(cells)
+@given(pairs)
 def test_the_index_is_symmetric_never_negative_and_zero_for_equal_shares(counts: list[tuple[int, int]]) -> None:
     one, two = (np.array(column) for column in zip(*counts, strict=True))
     assert psi(one, two) == pytest.approx(psi(two, one))
@@ -71,6 +81,38 @@ def test_empty_and_missing_cells_are_named() -> None:
         psi(np.array([5, 1]), np.array([5]))
     with pytest.raises(ConfigError, match="false_alarm=0"):
         psi_limit(5, 10, 10, 0.0)
+
+
+@given(
+    counts=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=2, max_size=12).map(np.array),
+    least=st.integers(1, 10),
+    apart=st.integers(1, 11),
+)
+def test_no_cell_is_small_and_nothing_is_lost(counts: np.ndarray, least: int, apart: int) -> None:
+    rows = counts.T
+    for at in (None, min(apart, rows.shape[1] - 1)):
+        cuts = merge_bins(rows, least, at)
+        if not cuts:
+            assert rows.sum(axis=1).min() < least, "all bins together would have made a cell"
+            continue
+        assert (cuts[0], cuts[-1]) == (0, rows.shape[1])
+        assert min(np.add.reduceat(rows, cuts[:-1], axis=1).min(axis=0)) >= least
+        if at is not None and min(rows[:, :at].sum(axis=1).min(), rows[:, at:].sum(axis=1).min()) >= least:
+            assert at in cuts, "both sides have enough without each other"
+
+
+@given(
+    one=st.lists(st.integers(0, 9), min_size=6, max_size=6), other=st.lists(st.integers(0, 9), min_size=6, max_size=6)
+)
+def test_histograms_are_compared_in_the_cells_of_both(one: list[int], other: list[int]) -> None:
+    a, b = Histogram.of(np.array(one), 5), Histogram.of(np.array(other), 5)
+    then, now = common_cells(a, b)
+    assert len(then) == len(now)
+    if a.cuts and b.cuts:
+        assert (then.sum(), now.sum()) == (sum(one), sum(other))
+        assert min(then.min(), now.min()) >= 5
+    else:
+        assert not len(then)
 
 
 @pytest.mark.parametrize(

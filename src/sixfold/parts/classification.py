@@ -23,6 +23,7 @@ from sixfold.parts.ranking import Estimate
 __all__ = [
     "AbstentionCurve",
     "ErrorRates",
+    "Gap",
     "Reliability",
     "abstention_curve",
     "accuracy",
@@ -46,6 +47,20 @@ class ErrorRates:
 
     tpr: Estimate
     fpr: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far a rate differs between the groups with the lowest and the highest; NaN if that of any is unknown.
+
+    certain: what is left of it at the near end of its interval, at least 0. The two were picked for their difference:
+    among many groups `certain` is too large as well.
+    """
+
+    size: float
+    certain: float
+    lower: str
+    higher: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +170,23 @@ def error_rates(y_N: Floats, score_N: Floats, threshold: float = 0.5, confidence
     return ErrorRates(*rates)
 
 
-def gap(rates: Mapping[str, Estimate]) -> tuple[float, str, str]:
-    """The largest difference between two groups, and these: (difference, lower, higher); NaN if any rate is.
+def gap(rates: Mapping[str, Estimate]) -> Gap:
+    """The largest difference between two groups; with tpr and fpr both are 0 under equalised odds.
 
-    Both gaps, of tpr and of fpr, are 0 under equalised odds. Raises InputError without groups.
-    Source: Hardt et al., "Equality of opportunity in supervised learning", NeurIPS 2016, definition 2.1.
+    Raises InputError without groups.
+    Source: Hardt et al., "Equality of opportunity in supervised learning", NeurIPS 2016, definition 2.1; of `certain`
+    Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven methods",
+    Statistics in Medicine 17, 1998 (method 10).
     """
     if not rates:
         raise InputError("got no groups to compare")
     unknown = [group for group, rate in rates.items() if np.isnan(rate.value)]
     if unknown:
-        return np.nan, unknown[0], unknown[0]
-    lower, higher = min(rates, key=lambda g: rates[g].value), max(rates, key=lambda g: rates[g].value)
-    return rates[higher].value - rates[lower].value, lower, higher
+        return Gap(np.nan, np.nan, unknown[0], unknown[0])
+    low, high = min(rates, key=lambda g: rates[g].value), max(rates, key=lambda g: rates[g].value)
+    size = rates[high].value - rates[low].value
+    error = np.hypot(rates[high].value - rates[high].low, rates[low].high - rates[low].value)
+    return Gap(size, max(0.0, size - float(error)), low, high)
 
 
 def brier(y_N: Floats, score_N: Floats) -> float:

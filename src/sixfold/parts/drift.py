@@ -4,12 +4,14 @@ No clock and no I/O. The limits come from the sample sizes and from how seldom a
 customary 0.1 and 0.25 of the index, which small samples exceed without any drift.
 """
 
-# Shapes: B cells of a histogram.
+# Shapes: B bins or cells of a histogram, R rows of counts.
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,17 @@ from scipy.special import chdtri
 
 from sixfold.errors import ConfigError, InputError
 
-__all__ = ["Cusum", "CusumState", "average_run_length", "cusum_limit", "psi", "psi_limit"]
+__all__ = [
+    "Cusum",
+    "CusumState",
+    "Histogram",
+    "average_run_length",
+    "common_cells",
+    "cusum_limit",
+    "merge_bins",
+    "psi",
+    "psi_limit",
+]
 
 Counts = NDArray[np.int64]
 
@@ -50,6 +62,49 @@ def psi_limit(cells: int, reference: int, current: int, false_alarm: float) -> f
     if cells < 1 or reference < 1 or current < 1 or not 0 < false_alarm < 1:
         raise ConfigError(f"got {cells} cells of {reference} and {current} patients, false_alarm={false_alarm:g}")
     return float((1 / reference + 1 / current) * chdtri(cells - 1, false_alarm)) if cells > 1 else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of merged bins: cell c holds the bins from cuts[c] to before cuts[c + 1]. No cells: too few in all."""
+
+    cuts: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, counts_B: Counts, least: int, apart: int | None = None) -> Histogram:
+        """With no count below `least`; see `merge_bins`."""
+        cuts = merge_bins(counts_B[None], least, apart)
+        return cls(cuts, tuple(np.add.reduceat(counts_B, cuts[:-1]).tolist()) if cuts else ())
+
+    def coarser(self, cuts: Sequence[int]) -> Counts:
+        """The counts between some of the cuts, the first and the last among them; none without cuts."""
+        starts = np.searchsorted(self.cuts, cuts[:-1])
+        return np.add.reduceat(np.array(self.counts), starts) if len(starts) else np.zeros(0, dtype=np.int64)
+
+
+def common_cells(one: Histogram, other: Histogram) -> tuple[Counts, Counts]:
+    """Both in the cells that both can be given in; none if one of them has none."""
+    cuts = sorted({*one.cuts} & {*other.cuts})
+    return one.coarser(cuts), other.coarser(cuts)
+
+
+def merge_bins(counts_RB: NDArray[Any], least: int, apart: int | None = None) -> tuple[int, ...]:
+    """Cuts that merge neighbouring bins until every cell has `least` in each of the rows; none if all bins have not.
+
+    apart: a bin that is not merged with those before it, if both sides have a cell without it.
+    """
+    if apart is not None:
+        low, high = (merge_bins(part, least) for part in np.split(counts_RB, [apart], axis=1))
+        if low and high:
+            return (*low[:-1], *(cut + apart for cut in high))
+    cuts, held_R = [0], np.zeros(len(counts_RB), dtype=np.int64)
+    for at in range(counts_RB.shape[1]):
+        held_R = held_R + counts_RB[:, at]
+        if held_R.min() >= least:
+            cuts.append(at + 1)
+            held_R = np.zeros_like(held_R)
+    return (*cuts[:-1], counts_RB.shape[1]) if len(cuts) > 1 else ()  # what is left over joins the last cell
 
 
 @dataclass(frozen=True, slots=True)

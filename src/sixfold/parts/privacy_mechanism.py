@@ -126,6 +126,11 @@ def rounds_allowed(mechanism: Mechanism, budget: Budget) -> int:
 def _epsilon(counts: tuple[tuple[tuple[float, float], int], ...], delta: float, accounting: Accounting) -> float:
     import dp_accounting
 
+    if accounting is Accounting.PLD and all(sampling == 1.0 for (sampling, _), _ in counts):
+        # Gaussians compose to one Gaussian: exact, and a thousand times faster than its distribution on a grid. Source:
+        # Dong, Roth and Su, "Gaussian differential privacy", JRSS B 84(1), 2022, corollary 2.
+        precision = sum(rounds / noise**2 for (_, noise), rounds in counts)
+        return float(dp_accounting.get_epsilon_gaussian(precision**-0.5, delta))
     if accounting is Accounting.PLD:
         from dp_accounting.pld import PLDAccountant as Accountant
     else:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sixfold.errors import UserError
 
-__all__ = ["Header", "MessageRefused", "open_sealed", "seal"]
+__all__ = ["SIGNATURE_BYTES", "Header", "MessageRefused", "open_sealed", "seal"]
 
 SIGNATURE_BYTES = 64
 _TEXT = 200  # letters of a name

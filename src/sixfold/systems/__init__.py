@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEMS", "load_system"]
 
-SYSTEMS = {"rag": "sixfold.systems.rag.stages"}
+SYSTEMS = {"rag": "sixfold.systems.rag.stages", "hospital": "sixfold.systems.hospital.stages"}
 
 
 def load_system(name: str) -> System:

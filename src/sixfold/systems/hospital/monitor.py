@@ -17,20 +17,32 @@ Nothing is retrained by an alarm alone. No clock, no randomness and no I/O.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError, InputError
-from sixfold.parts.classification import ErrorRates, share
+from sixfold.parts.classification import ErrorRates, Gap, gap, share
+from sixfold.parts.drift import (
+    Cusum,
+    CusumState,
+    Histogram,
+    common_cells,
+    cusum_limit,
+    merge_bins,
+    psi,
+    psi_limit,
+)
 
 __all__ = [
     "SCORE",
     "Answer",
     "Disparity",
     "Drift",
-    "Histogram",
     "Monitor",
     "Outcomes",
     "Phase",
@@ -87,14 +99,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts of merged bins: cell c holds the bins from cuts[c] to before cuts[c + 1]. No cells: too few patients."""
-
-    cuts: tuple[int, ...]
-    counts: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Outcomes:
     """Per cell of scores: patients, those who had the outcome, and the sum of scores."""
 
@@ -142,58 +146,43 @@ def site_report(
     """At a hospital, from rows to counts.
 
     values: of every histogram of the plan, one a patient of this period (N), NaN where missing. known: outcomes and
-    scores of the patients of `delay` periods ago, or None. Raises InputError.
+    scores of the patients of `delay` periods ago, or None. Of all these patients: the difference to that period's
+    histogram would tell of those who were left out, however few. Raises InputError.
     """
     if values.keys() != plan.edges.keys() or len({len(v) for v in values.values()}) != 1:
         raise InputError(f"{site}: got values of {sorted(values)}, expected {sorted(plan.edges)}, one each a patient")
-    outcome_counts = None
-    if known is not None:
-        y_N, score_N = known
-        if y_N.shape != score_N.shape or not np.isin(y_N, (0.0, 1.0)).all() or np.isnan(score_N).any():
-            raise InputError(f"{site}: expected an outcome of 0 or 1 and a score for every known patient", field="y")
-        at_N, size = plan.bins(SCORE, score_N), len(plan.edges[SCORE]) + 2
-        outcome_counts = (
-            np.bincount(at_N, minlength=size),
-            np.bincount(at_N[y_N == 1.0], minlength=size),
-            np.bincount(at_N, score_N, size),
-        )
-    return _report(plan, site, period, {name: plan.count(name, v) for name, v in values.items()}, outcome_counts)
+    counts = {name: plan.count(name, values_N) for name, values_N in values.items()}
+    if known is None:
+        return _report(plan, site, period, counts, None)
+    y_N, score_N = known
+    if y_N.shape != score_N.shape or not np.isin(y_N, (0.0, 1.0)).all() or not ((score_N >= 0) & (score_N <= 1)).all():
+        raise InputError(f"{site}: expected an outcome of 0 or 1 and a score for every known patient", field="y")
+    score_B = np.bincount(plan.bins(SCORE, score_N), score_N, len(plan.edges[SCORE]) + 2).astype(np.float64)
+    outcomes = plan.count(SCORE, score_N), plan.count(SCORE, score_N[y_N == 1.0]), score_B
+    return _report(plan, site, period, counts, outcomes)
 
 
 def _report(
     plan: Plan, site: str, period: int, counts: Mapping[str, Counts], outcomes: tuple[Counts, Counts, Floats] | None
 ) -> Report:
-    histograms = {}
-    for name, counts_B in counts.items():
-        cuts = _merge(counts_B[None], plan.least_count)
-        histograms[name] = Histogram(cuts, tuple(_sums(counts_B, cuts)))
-    table = None
-    if outcomes is not None:
-        patients_B, ill_B, score_B = outcomes
-        both = np.stack([ill_B, patients_B - ill_B])
-        low, high = (_merge(part, plan.least_count) for part in np.split(both, [plan.told_ill], axis=1))
-        cuts = (*low[:-1], *(cut + plan.told_ill for cut in high)) if low and high else _merge(both, plan.least_count)
-        if cuts:
-            table = Outcomes(cuts, *(tuple(_sums(of_B, cuts)) for of_B in outcomes))
-    return Report(site, period, histograms, table, period - plan.delay)
+    apart = {SCORE: plan.told_ill}
+    histograms = {name: Histogram.of(counts_B, plan.least_count, apart.get(name)) for name, counts_B in counts.items()}
+    return Report(site, period, histograms, _outcomes(plan, *outcomes) if outcomes else None, period - plan.delay)
 
 
-def _merge(counts_RB: Counts, least: int) -> tuple[int, ...]:
-    """Cuts between cells that have `least` in every row; none if all bins together have not."""
-    cuts, held = [0], np.zeros(len(counts_RB), dtype=np.int64)
-    for at in range(counts_RB.shape[1]):
-        held += counts_RB[:, at]
-        if held.min() >= least:
-            cuts.append(at + 1)
-            held[:] = 0
-    if len(cuts) == 1:
-        return ()
-    cuts[-1] = counts_RB.shape[1]  # what is left over joins the last cell
-    return tuple(cuts)
-
-
-def _sums(values_B: NDArray[Any], cuts: Sequence[int]) -> list[Any]:
-    return np.add.reduceat(values_B, cuts[:-1]).tolist() if cuts else []
+def _outcomes(plan: Plan, patients_B: Counts, ill_B: Counts, score_B: Floats) -> Outcomes | None:
+    # Merged from the cells in which the period's scores were reported: with other cuts of the same patients the
+    # difference of the two would be a count of a few.
+    cuts = merge_bins(patients_B[None], plan.least_count, plan.told_ill)
+    if not cuts:
+        return None
+    ill_C, patients_C = (np.add.reduceat(of_B, cuts[:-1]) for of_B in (ill_B, patients_B))
+    apart = cuts.index(plan.told_ill) if plan.told_ill in cuts else None
+    cuts = tuple(cuts[at] for at in merge_bins(np.stack([ill_C, patients_C - ill_C]), plan.least_count, apart))
+    if not cuts:
+        return None
+    patients, ill, score = (tuple(np.add.reduceat(of_B, cuts[:-1]).tolist()) for of_B in (patients_B, ill_B, score_B))
+    return Outcomes(cuts, patients, ill, score)
 
 
 class Phase(StrEnum):
@@ -276,7 +265,7 @@ class SiteState:
     as_of: int | None = None
     excess: float = 0.0
     variance: float = 0.0
-    chart: CusumState = CusumState()
+    chart: CusumState = field(default_factory=CusumState)
     reasons: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
 
@@ -291,8 +280,11 @@ class Monitor:
     def init(self, reference: Report) -> SiteState:
         """reference: patients on whom the model was released, with outcomes. Raises InputError if they are too few."""
         known = reference.outcomes
-        if known is None or not all(reference.histograms[name].cuts for name in self.plan.edges):
-            raise InputError(f"{reference.site}: the reference has too few patients with each outcome for any cell")
+        if not known or not known.variance or not all(reference.histograms[name].cuts for name in self.plan.edges):
+            raise InputError(
+                f"{reference.site}: the reference has too few patients with each outcome for any cell, or no score "
+                "between 0 and 1"
+            )
         return SiteState(reference, reference.period, excess=known.excess, variance=known.variance)
 
     def step(self, state: SiteState, report: Report | None) -> SiteState:
@@ -304,7 +296,7 @@ class Monitor:
             return replace(state, period=period)
         drifts = self._drifts(state.reference, report) if report else ()
         due = period - self.plan.delay > state.reference.period
-        known = report.outcomes if report and due else None
+        known = report.outcomes if report and due and report.outcomes and report.outcomes.variance else None
         complete = len(drifts) == len(self.plan.edges) and (known is not None or not due)
         after = replace(state, period=period, drifts=drifts, silent=0 if complete else state.silent + 1)
         if drifts:
@@ -343,10 +335,8 @@ class Monitor:
     def _drifts(self, reference: Report, report: Report) -> tuple[Drift, ...]:
         drifts, each = [], self.policy.false_alarm / len(self.plan.edges)
         for name in self.plan.edges:
-            one, two = reference.histograms[name], report.histograms[name]
-            cuts = sorted({*one.cuts} & {*two.cuts})
-            if cuts:
-                then, now = _coarser(one, cuts), _coarser(two, cuts)
+            then, now = common_cells(reference.histograms[name], report.histograms[name])
+            if len(then):
                 limit = psi_limit(len(then), int(then.sum()), int(now.sum()), each)
                 drifts.append(Drift(name, psi(then, now), limit, len(then)))
         return tuple(drifts)
@@ -393,44 +383,23 @@ class Monitor:
         return replace(state, phase=Phase.WARNED if reasons else Phase.QUIET, reasons=tuple(reasons))
 
 
-def _coarser(histogram: Histogram, cuts: Sequence[int]) -> Counts:
-    """The counts between some of a histogram's cuts."""
-    upto = dict(zip(histogram.cuts, np.cumsum((0, *histogram.counts)).tolist(), strict=True))
-    return np.diff([upto[cut] for cut in cuts])
-
-
 @dataclass(frozen=True, slots=True)
 class Disparity:
-    """How far an error rate differs between the two most different hospitals, of patients of period `as_of`.
+    """Gaps of the error rates between hospitals, of patients of period `as_of`."""
 
-    gap: NaN if any hospital's rate is unknown. certain: the least that it is by the 95 % interval of these two,
-    at least 0; hospitals were picked for their difference, so that among many of them it errs upwards. Source of the
-    interval: Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
-    methods", Statistics in Medicine 17, 1998 (method 10).
-    """
-
-    metric: Literal["tpr", "fpr"]
-    gap: float
-    certain: float
-    lower: str
-    higher: str
+    tpr: Gap
+    fpr: Gap
     as_of: int
 
 
-def disparity(plan: Plan, reports: Sequence[Report]) -> tuple[Disparity, Disparity]:
-    """The gaps of both error rates between hospitals. Raises InputError unless all reports are of one period."""
+def disparity(plan: Plan, reports: Sequence[Report]) -> Disparity:
+    """How differently hospitals are served. Raises InputError unless all reports are of one period."""
     if len({report.as_of for report in reports}) != 1 or len({report.site for report in reports}) != len(reports):
         raise InputError("expected one report of every hospital, and all of one period")
-    nothing = ErrorRates(share(0, 0), share(0, 0))
-    rates = {r.site: r.outcomes.rates(plan.told_ill) if r.outcomes else nothing for r in reports}
-
-    def of(metric: Literal["tpr", "fpr"]) -> Disparity:
-        by_site = {site: getattr(both, metric) for site, both in rates.items()}
-        size, lower, higher = gap(by_site)
-        worst = np.hypot(by_site[higher].value - by_site[higher].low, by_site[lower].high - by_site[lower].value)
-        return Disparity(metric, size, float(np.maximum(0.0, size - worst)), lower, higher, reports[0].as_of)
-
-    return of("tpr"), of("fpr")
+    unknown = ErrorRates(share(0, 0), share(0, 0))
+    rates = {r.site: r.outcomes.rates(plan.told_ill) if r.outcomes else unknown for r in reports}
+    tpr, fpr = (gap({site: getattr(both, metric) for site, both in rates.items()}) for metric in ("tpr", "fpr"))
+    return Disparity(tpr, fpr, reports[0].as_of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ LEAST_PATIENTS = 5  # fewer are not reported on
 
 
 def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
-    """AUROC, accuracy, Brier score, expected calibration error and error rates, each a number or None.
+    """Counts, mean score, AUROC, accuracy, Brier score, expected calibration error and error rates; or None for each.
 
     Raises ConfigError for a model whose scores are no probabilities.
     """
@@ -32,6 +32,7 @@ def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
     return {
         "patients": n,
         "ill": int(records.y.sum()),
+        "mean_score": float(score_N.mean()),
         "auroc": auroc(records.y, score_N),
         "accuracy": accuracy(records.y, score_N).value,
         "brier": brier(records.y, score_N),

@@ -1,0 +1,203 @@
+"""A hospital's folder: its table, how that becomes the common schema, its permits and opt-outs; the only way in."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sixfold.design.yaml_source import load_yaml
+from sixfold.errors import UserError
+from sixfold.files import replace_bytes
+from sixfold.parts.privacy_ledger import PrivacyLedger
+from sixfold.systems.hospital.audit.log import AuditLog
+from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.data.features import featurise
+from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
+from sixfold.systems.hospital.data.storage import read_columns, write_table
+from sixfold.systems.hospital.federation.job import Job, Split
+from sixfold.systems.hospital.federation.site import Site
+from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
+from sixfold.systems.hospital.keys import public_key
+from sixfold.systems.hospital.policy.decide import Request, decide, enough
+from sixfold.systems.hospital.policy.opt_out import read_opt_outs
+from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
+from sixfold.systems.hospital.provision import Kit
+
+__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_site"]
+
+_TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
+
+
+class JobRefused(UserError):  # noqa: N818  an answer, not a mistake
+    """This hospital does not let the job read; says which field of its permit, or what else, forbids it."""
+
+
+class HospitalSettings(BaseModel):
+    """hospital.yaml. part: a column that says train or test of each patient; without it a hash of the pseudonym does.
+
+    trusted: public keys whose permits count here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    dataset: str
+    table: str
+    mapping: str
+    patient: str
+    outcome: str
+    part: str | None = None
+    trusted: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class FolderRecords:
+    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out."""
+
+    folder: Path
+    log: AuditLog
+    clock: Callable[[], float]
+    settings: HospitalSettings = field(init=False)
+    _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
+    _decided: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = load_yaml(self.folder / "hospital.yaml", HospitalSettings)
+
+    def admit(self, job: Job) -> Cohort:
+        """The patients of the job's part, featurised; raises JobRefused before anything is read, or InputError."""
+        permit = self._permit(job.permit)
+        now = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
+        trusted = [public_key(text) for text in self.settings.trusted]
+        reasons = decide(_request(job, self.settings.dataset), permit, trusted, now).reasons
+        if job.dataset != self.settings.dataset:
+            reasons = (*reasons, f"dataset: got {job.dataset}, this hospital has {self.settings.dataset}")
+        self._note(job, reasons)
+        if reasons or permit is None:
+            raise JobRefused("; ".join(reasons))
+        opted_out = read_opt_outs(self.folder / "opt_out.csv")
+        cohort, test_N = self._table(job.features)
+        staying_N = ~np.isin(cohort.patients, list(opted_out))
+        reasons = enough(permit, int(staying_N.sum())).reasons
+        self._note(job, reasons)
+        if reasons:
+            raise JobRefused("; ".join(reasons))
+        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
+        chosen = cohort.take(staying_N & part_N)
+        return featurise(chosen, job.matrix) if job.matrix else chosen
+
+    def _permit(self, name: str) -> Permit | None:
+        path = self.folder / "permits" / f"{name}.yaml"
+        # a name is only looked up: it cannot lead out of the folder
+        return load_permit(path) if path.name == f"{name}.yaml" and path.exists() else None
+
+    def _note(self, job: Job, reasons: tuple[str, ...]) -> None:
+        """Write a decision down when it is the first of its job, or another one than before."""
+        if self._decided.get(job.digest) != reasons:
+            self._decided[job.digest] = reasons
+            facts: dict[str, str | bool] = {
+                "job": job.digest,
+                "permit": job.permit,
+                "allowed": not reasons,
+                "reasons": "; ".join(reasons)[:400],
+            }
+            self.log.append("permit_decision", facts, self.clock())
+
+    def _table(self, variables: tuple[str, ...]) -> tuple[Cohort, NDArray[np.bool_]]:
+        if variables not in self._read:
+            own = self.settings
+            mapping = load_mapping(self.folder / own.mapping)
+            wanted = {name: mapping[name] for name in variables}
+            columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
+            raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
+            cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
+            test_N = np.array([text == "test" for text in raw[own.part]]) if own.part else _drawn(cohort.patients)
+            self._read[variables] = (cohort, test_N)
+        return self._read[variables]
+
+
+def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) -> Site:
+    """The hospital of this folder as a party of federations; `home` is where it keeps state, ledgers and log."""
+    log = AuditLog(home / "audit.jsonl", kit.signing_key, kit.name)
+
+    def ledger(job: Job) -> PrivacyLedger | None:
+        # one for each dataset and promise: what several jobs of a federation spend adds up
+        return None if job.budget is None else PrivacyLedger(home / "privacy" / f"{job.federation}.jsonl", job.budget)
+
+    return Site(
+        kit,
+        FolderRecords(folder, log, clock),
+        log,
+        site_secret(home),
+        lambda digest: SiteState(home / "jobs" / digest[:16]),
+        ledger,
+        clock,
+    )
+
+
+def lay_out(
+    folder: Path,
+    cohort: Cohort,
+    test_N: NDArray[np.bool_],
+    *,
+    dataset: str,
+    table: str,
+    mapping: Mapping[str, Any],
+    permit: Permit,
+    trusted: tuple[str, ...],
+) -> None:
+    """Write a hospital's folder from a cohort, as if it had always been there: for studies, demos and tests.
+
+    table: the file's name; its ending is the format, .csv, .parquet or .sqlite. mapping: as in mapping.yaml.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, list[Any]] = {"patient": [str(name) for name in cohort.patients]}
+    for at, name in enumerate(cohort.features):
+        values = cohort.X_ND[:, at]
+        columns[str(mapping[name]["column"])] = [None if np.isnan(value) else float(value) for value in values]
+    columns["disease"] = [float(value) for value in cohort.y_N]
+    columns["part"] = ["test" if test else "train" for test in test_N]
+    write_table(folder / table, columns)
+    settings = HospitalSettings(
+        name=cohort.site,
+        dataset=dataset,
+        table=table,
+        mapping="mapping.yaml",
+        patient="patient",
+        outcome="disease",
+        part="part",
+        trusted=trusted,
+    )
+    replace_bytes(folder / "hospital.yaml", yaml.safe_dump(settings.model_dump(mode="json")).encode())
+    replace_bytes(folder / "mapping.yaml", yaml.safe_dump(dict(mapping)).encode())
+    replace_bytes(folder / "opt_out.csv", b"patient,date\n")
+    write_permit(folder / "permits" / f"{permit.id}.yaml", permit)
+
+
+def _request(job: Job, dataset: str) -> Request:
+    return Request(
+        permit=job.permit,
+        dataset=job.dataset,
+        purpose=job.purpose,
+        output=job.output.value,
+        features=job.features,
+        minimum_sites=job.minimum_sites,
+        masked=job.protection.value == "masked",
+        epsilon=None if job.budget is None else job.budget.epsilon,
+        delta=None if job.budget is None else job.budget.delta,
+    )
+
+
+def _drawn(patients: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """A third of the patients, always the same ones, whoever else is there."""
+    draws = [int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8], "big") / 2.0**64 for name in patients]
+    return np.array(draws) < _TEST_SHARE

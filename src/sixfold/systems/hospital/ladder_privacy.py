@@ -1,0 +1,119 @@
+"""Stage "privacy": nobody can tell whether a patient is in the data: clipped gradients, noise, and a budget.
+
+The coordinator still sees each hospital's answer, so that each has to be private by itself: K times the variance that
+their sum would need. The stage above takes that back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sixfold.parts.privacy_ledger import PrivacyLedger
+from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
+from sixfold.study import Check, Context, Forecast, Measurement, Outcome, Prediction, Row, Trial
+from sixfold.systems.hospital.costs import predicted_bytes, predicted_wall
+from sixfold.systems.hospital.federation.job import Job, Protection
+from sixfold.systems.hospital.local_federation import LocalFederation
+from sixfold.systems.hospital.scenario import (
+    features_of,
+    federation_of,
+    job_for,
+    judge,
+    measurement,
+    site_names,
+    train,
+    training_patients,
+)
+from sixfold.systems.hospital.train.algorithm import Algorithm
+from sixfold.systems.hospital.train.choose import make_algorithm
+
+__all__ = ["EPSILONS", "STAGE", "checks", "predict", "predicted_epsilon", "private", "run", "spent_epsilon"]
+
+STAGE = "privacy"
+EPSILONS = (8.0, 1.0, 0.1)  # the first is that of the row
+_CLIP = 1.0
+
+
+def private(
+    context: Context, federation: LocalFederation, name: str, epsilon: float, protection: Protection
+) -> tuple[Job, Algorithm]:
+    """A training job in which every patient has (epsilon, 1 / N), and its algorithm.
+
+    Masked, all noise that is needed is in the sum of any majority of hospitals; else in each answer. The clip and the
+    rounds were fixed before any data was seen; N, the number of training patients, is taken as public.
+    """
+    rounds, patients = int(context.settings["private_rounds"]), training_patients(context)
+    budget = Budget(epsilon, 1.0 / patients)
+    contributors = len(federation.hospitals) // 2 + 1 if protection is Protection.MASKED else 1
+    mechanism = Mechanism(_CLIP, noise_for(budget, rounds), contributors)
+    job = job_for(federation, f"{name}-{epsilon:g}", protection=protection, mechanism=mechanism, budget=budget)
+    knobs = {
+        "rounds": rounds,
+        "clip": _CLIP,
+        "expected_batch": float(patients),
+        "l2": float(context.settings["l2"]),
+        "server_rate": float(context.settings["private_rate"]),
+    }
+    return job, make_algorithm("dp_gradient", features_of(), knobs)
+
+
+def run(trial: Trial) -> Measurement:
+    """Train at each epsilon; the row is that of the first, the others are in its `extra`."""
+    federation = federation_of(trial)
+    extra: dict[str, float] = {}
+    rows = []
+    for epsilon in EPSILONS:
+        job, algorithm = private(trial.context, federation, STAGE, epsilon, Protection.PLAIN)
+        trained = train(trial, federation, job, algorithm)
+        judged = judge(trained)
+        assert job.budget is not None
+        spent = max(
+            PrivacyLedger(federation.home / site / "privacy" / f"{job.federation}.jsonl", job.budget).spent()
+            for site in job.sites
+        )
+        extra[f"epsilon_spent_of_{epsilon:g}"] = spent
+        extra[f"auroc_at_epsilon_{epsilon:g}"] = judged.quality.auroc
+        extra[f"accuracy_at_epsilon_{epsilon:g}"] = judged.quality.accuracy
+        extra[f"worst_site_accuracy_at_epsilon_{epsilon:g}"] = min(judged.of("accuracy").values())
+        rows.append((trained, judged))
+    trained, judged = rows[0]
+    numbers = features_of() + 1
+    return measurement(
+        trained,
+        judged,
+        predicted_bytes=predicted_bytes(len(trained.finished.rounds), len(federation.hospitals), numbers, numbers),
+        delta=1.0 / training_patients(trial.context),
+        findings=float(len(federation.verify().findings)),
+        **extra,
+    )
+
+
+def predict(context: Context, baseline: Row, workers: int) -> Prediction:
+    """The rounds of one epsilon."""
+    rounds = int(context.settings["private_rounds"])
+    return predicted_wall(context, baseline, workers, rounds=rounds, sites=len(site_names(context)), masked=False)
+
+
+def predicted_epsilon(forecast: Forecast) -> float:
+    """What the noise was calibrated to."""
+    return EPSILONS[0]
+
+
+def spent_epsilon(outcome: Outcome) -> float:
+    """The most that any hospital's ledger says was spent."""
+    return outcome.last.extra[f"epsilon_spent_of_{EPSILONS[0]:g}"]
+
+
+def checks(outcome: Outcome) -> Iterable[Check]:
+    """No budget is overspent, at any epsilon; and what accuracy is left is stated."""
+    extra = outcome.last.extra
+    for epsilon in EPSILONS:
+        spent = extra[f"epsilon_spent_of_{epsilon:g}"]
+        yield Check(
+            f"epsilon {epsilon:g}",
+            0.9 * epsilon < spent <= epsilon,
+            f"spent {spent:.3f}; AUROC {extra[f'auroc_at_epsilon_{epsilon:g}']:.3f}, "
+            f"accuracy {extra[f'accuracy_at_epsilon_{epsilon:g}']:.3f}, "
+            f"worst hospital {extra[f'worst_site_accuracy_at_epsilon_{epsilon:g}']:.3f}",
+        )
+    yield Check("logs", extra["findings"] == 0, f"{extra['findings']:.0f} findings in the logs of all parties")
