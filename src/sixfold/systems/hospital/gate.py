@@ -37,7 +37,9 @@ class GatePolicy:
     """The limits, fixed before the model is judged.
 
     floor: what the worst-served hospital needs of `metric`. floor_at: "value", as measured; "low", even at the near end
-    of its 95 % interval. most_gap: of tpr, and of fpr, between any two hospitals. most_ece: in bins of equal mass.
+    of its 95 % interval. most_gap: of tpr, and of fpr, between any two hospitals. gap_at: "value", as measured;
+    "certain", what is left of it where each rate is at the near end of its 95 % interval: for hospitals with a handful
+    of patients of one outcome. most_ece: in bins of equal mass.
     least_coverage: of patients who are answered when the model abstains on the least certain so that the rest are
     right with `target_accuracy`. small_sites: what becomes of hospitals with fewer than least_patients: "block", or
     "pool", judge their patients together as one hospital. Raises ConfigError.
@@ -51,6 +53,7 @@ class GatePolicy:
     least_coverage: float
     least_patients: int
     floor_at: Literal["value", "low"] = "value"
+    gap_at: Literal["value", "certain"] = "value"
     small_sites: Literal["block", "pool"] = "block"
 
     def __post_init__(self) -> None:
@@ -64,7 +67,12 @@ class GatePolicy:
                 raise ConfigError(f"{name}: got {getattr(self, name)!r}, expected {' or '.join(allowed)}")
 
 
-_CHOICES = {"metric": ("auroc", "accuracy"), "floor_at": ("value", "low"), "small_sites": ("block", "pool")}
+_CHOICES = {
+    "metric": ("auroc", "accuracy"),
+    "floor_at": ("value", "low"),
+    "gap_at": ("value", "certain"),
+    "small_sites": ("block", "pool"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +195,14 @@ def _gap(policy: GatePolicy, sites: Sequence[SiteMetrics], metric: str) -> list[
     if any(unknown) or not rates:
         return [reason for reason in unknown if reason]
     found = gap(rates)
-    if found.size <= policy.most_gap:
+    size = found.size if policy.gap_at == "value" else found.certain
+    if size <= policy.most_gap:
         return []
     text = (
         f"{found.lower} {metric} {_said(rates[found.lower])} and {found.higher} {_said(rates[found.higher])}: "
-        f"{found.size:.3f} apart, above {policy.most_gap:g}"
+        f"{size:.3f} apart, above {policy.most_gap:g}"
     )
-    return [Reason(f"{found.lower}, {found.higher}", f"{metric} gap", found.size, policy.most_gap, text)]
+    return [Reason(f"{found.lower}, {found.higher}", f"{metric} gap", size, policy.most_gap, text)]
 
 
 def _limit(

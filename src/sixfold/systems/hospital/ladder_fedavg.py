@@ -47,7 +47,7 @@ def run(trial: Trial) -> Measurement:
         trained,
         judged,
         predicted_bytes=expected,
-        calibration_gap=judged.gap("calibration_error"),
+        calibration_gap=judged.gap("ece"),
         findings=float(len(verified.findings)),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sixfold.study import Check, Context, Forecast, Measurement, Outcome, Prediction, Row, Trial
 from sixfold.systems.hospital.costs import predicted_bytes, predicted_wall
+from sixfold.systems.hospital.federation.reporting import BINS
 from sixfold.systems.hospital.ladder_fedavg import kept_reports
 from sixfold.systems.hospital.scenario import (
     features_of,
@@ -21,18 +22,17 @@ from sixfold.systems.hospital.scenario import (
 from sixfold.systems.hospital.train.algorithm import Algorithm
 from sixfold.systems.hospital.train.choose import make_algorithm
 
-__all__ = ["STAGE", "checks", "disparity_cut", "personal", "predict", "predicted_cut", "run"]
+__all__ = ["ROUNDS", "STAGE", "checks", "disparity_cut", "personal", "predict", "predicted_cut", "run"]
 
 STAGE = "heterogeneity"
-_BINS = 5  # of the calibration error in a hospital's report
-_ROUNDS = 12  # of Newton's method: it has converged by then
+ROUNDS = 12  # of Newton's method: it has converged by then
 
 
 def personal(context: Context) -> Algorithm:
     """Common weights, and an intercept of each hospital's own, solved together exactly."""
     settings = context.settings
     return make_algorithm(
-        "personal_intercept", features_of(), {"rounds": _ROUNDS, "l2": settings["l2"], "tau": settings["tau"]}
+        "personal_intercept", features_of(), {"rounds": ROUNDS, "l2": settings["l2"], "tau": settings["tau"]}
     )
 
 
@@ -44,13 +44,13 @@ def run(trial: Trial) -> Measurement:
     d = features_of() + 1
     expected = predicted_bytes(len(trained.finished.rounds), len(federation.hospitals), d, d * (d + 1) // 2 + d + 2)
     common = kept_reports(trial.context)
-    before = math.nan if common is None else common.gap("calibration_error")
+    before = math.nan if common is None else common.gap("ece")
     base_rate = math.nan if common is None else _base_rate_gap(common.reports)
     return measurement(
         trained,
         judged,
         predicted_bytes=expected,
-        calibration_gap=judged.gap("calibration_error"),
+        calibration_gap=judged.gap("ece"),
         calibration_gap_of_common_model=before,
         calibration_gap_of_base_rates=base_rate,
         findings=float(len(federation.verify().findings)),
@@ -59,7 +59,7 @@ def run(trial: Trial) -> Measurement:
 
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:
     """Fewer rounds than averaging, of longer vectors."""
-    return predicted_wall(context, baseline, workers, rounds=_ROUNDS, sites=len(site_names(context)), masked=False)
+    return predicted_wall(context, baseline, workers, rounds=ROUNDS, sites=len(site_names(context)), masked=False)
 
 
 def predicted_cut(forecast: Forecast) -> float:
@@ -71,8 +71,8 @@ def predicted_cut(forecast: Forecast) -> float:
     common = kept_reports(forecast.context)
     if common is None:
         return 1.0 / 3.0
-    noise = [0.4 * math.sqrt(_BINS / float(report["patients"])) for report in common.reports.values()]
-    return 1.0 - (max(noise) - min(noise)) / common.gap("calibration_error")
+    noise = [0.4 * math.sqrt(BINS / float(report["patients"])) for report in common.reports.values()]
+    return 1.0 - (max(noise) - min(noise)) / common.gap("ece")
 
 
 def disparity_cut(outcome: Outcome) -> float:

@@ -7,10 +7,12 @@ their sum would need. The stage above takes that back.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from sixfold.files import read_json, replace_json
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
-from sixfold.study import Check, Context, Forecast, Measurement, Outcome, Prediction, Row, Trial
+from sixfold.study import Check, Context, Forecast, Measurement, Outcome, Prediction, Row, Trial, output_folder
 from sixfold.systems.hospital.costs import predicted_bytes, predicted_wall
 from sixfold.systems.hospital.federation.job import Job, Protection
 from sixfold.systems.hospital.local_federation import LocalFederation
@@ -27,7 +29,17 @@ from sixfold.systems.hospital.scenario import (
 from sixfold.systems.hospital.train.algorithm import Algorithm
 from sixfold.systems.hospital.train.choose import make_algorithm
 
-__all__ = ["EPSILONS", "STAGE", "checks", "predict", "predicted_epsilon", "private", "run", "spent_epsilon"]
+__all__ = [
+    "EPSILONS",
+    "STAGE",
+    "checks",
+    "predict",
+    "predicted_epsilon",
+    "private",
+    "private_reports",
+    "run",
+    "spent_epsilon",
+]
 
 STAGE = "privacy"
 EPSILONS = (8.0, 1.0, 0.1)  # the first is that of the row
@@ -66,6 +78,7 @@ def run(trial: Trial) -> Measurement:
         job, algorithm = private(trial.context, federation, STAGE, epsilon, Protection.PLAIN)
         trained = train(trial, federation, job, algorithm)
         judged = judge(trained)
+        replace_json(trial.folder / f"reports-{epsilon:g}.json", dict(judged.reports))
         assert job.budget is not None
         spent = max(
             PrivacyLedger(federation.home / site / "privacy" / f"{job.federation}.jsonl", job.budget).spent()
@@ -86,6 +99,12 @@ def run(trial: Trial) -> Measurement:
         findings=float(len(federation.verify().findings)),
         **extra,
     )
+
+
+def private_reports(context: Context, epsilon: float) -> Any:
+    """What the hospitals said of this stage's model at one epsilon; None before it has run."""
+    path = output_folder(context, STAGE, 1) / f"reports-{epsilon:g}.json"
+    return read_json(path) if path.exists() else None
 
 
 def predict(context: Context, baseline: Row, workers: int) -> Prediction:

@@ -21,6 +21,7 @@ from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.data.features import MATRICES
 from sixfold.systems.hospital.federation.coordinator import Coordinator, Finished
 from sixfold.systems.hospital.federation.job import Job, Output, Protection, Split
+from sixfold.systems.hospital.federation.site_state import SiteState
 from sixfold.systems.hospital.hospital_folder import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
 from sixfold.systems.hospital.local_federation import Handler, LocalFederation, provision_if_new, seeded_secrets
@@ -31,6 +32,7 @@ from sixfold.systems.hospital.train.models import Logistic
 
 __all__ = [
     "MATRIX",
+    "TARGET_ACCURACY",
     "Judged",
     "Trained",
     "cohorts_of",
@@ -39,6 +41,7 @@ __all__ = [
     "hospital_folders",
     "job_for",
     "judge",
+    "kept_at",
     "measurement",
     "model_of",
     "prepare",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 MATRIX = "heart"
+TARGET_ACCURACY = 0.85  # of those patients whom a model answers that may abstain
 _DATASET, _PERMIT = "heart-disease", "study"
 _TABLES = ("patients.sqlite", "patients.parquet", "patients.csv")  # hospitals keep theirs as they like
 
@@ -82,11 +86,13 @@ class Judged:
     reports: Mapping[str, Mapping[str, Any]]
 
     def of(self, metric: str) -> dict[str, float]:
-        """One metric at each hospital; NaN where it is unknown."""
-        return {
-            site: float("nan") if (value := report.get(metric)) is None else float(value)
-            for site, report in self.reports.items()
-        }
+        """One metric at each hospital, without its interval; NaN where it is unknown."""
+        found = {}
+        for site, report in self.reports.items():
+            value = report.get(metric)
+            value = value["value"] if isinstance(value, Mapping) else value
+            found[site] = float("nan") if value is None else float(value)
+        return found
 
     def gap(self, metric: str) -> float:
         """Between the hospitals with the largest and the smallest value."""
@@ -223,8 +229,15 @@ def judge(trained: Trained) -> Judged:
     )
     judging = ScoreHistograms(model_of(), trained.theta_P)
     total = trained.coordinator.run(job, judging, seed=0).state.arrays["total"]
-    reports = trained.coordinator.reports(job, judging.order(judging.init(0)))
+    order = judging.order(judging.init(0))
+    order = replace(order, settings={**order.settings, "target_accuracy": TARGET_ACCURACY})
+    reports = trained.coordinator.reports(job, order)
     return Judged(quality_of(total), reports)
+
+
+def kept_at(trained: Trained, site: str) -> dict[str, NDArray[np.float64]]:
+    """What training left at a hospital; a study may look, as it owns all of them."""
+    return dict(SiteState(trained.federation.home / site / "jobs" / trained.job.digest[:16]).kept())
 
 
 def measurement(trained: Trained, judged: Judged, **extra: float) -> Measurement:

@@ -8,7 +8,9 @@ from sixfold.axes import Axis
 from sixfold.study import Comparator, Composition, Gate, Length, Milestone, Stage, System
 from sixfold.systems.hospital import (
     ladder_fedavg,
+    ladder_gate,
     ladder_heterogeneity,
+    ladder_monitor,
     ladder_privacy,
     ladder_secure,
 )
@@ -86,13 +88,47 @@ STAGES = (
         checks=ladder_secure.checks,
         scales=False,
     ),
+    Stage(
+        name=ladder_monitor.STAGE,
+        removes="patients stay the same",
+        axis=Axis.DATA,
+        milestone=Milestone(
+            metric="runs without a shift in which an alarm was raised",
+            comparator=Comparator.AT_MOST,
+            target=0.1,
+            unit="share",
+            measure=ladder_monitor.false_alarms,
+            predict=ladder_monitor.predicted_false_alarms,
+        ),
+        predict=ladder_monitor.predict,
+        run=ladder_monitor.run,
+        checks=ladder_monitor.checks,
+        scales=False,
+    ),
+    Stage(
+        name=ladder_gate.STAGE,
+        removes="a good average is good enough",
+        axis=Axis.CLUSTER,
+        milestone=Milestone(
+            metric="models that were wrongly released or wrongly blocked",
+            comparator=Comparator.EQUAL,
+            target=0.0,
+            unit="models",
+            measure=ladder_gate.wrong_decisions,
+            predict=ladder_gate.predicted_wrong,
+        ),
+        predict=ladder_gate.predict,
+        run=ladder_gate.run,
+        checks=ladder_gate.checks,
+        scales=False,
+    ),
 )
 
 # folder: the four original files of UCI heart disease, instead of the table that arrives with a package. l2, tau: by
 # cross-validation on training patients (docs/hospital.md). private_rounds, private_rate: fixed before any data.
 _COMMON = {
     "folder": "", "l2": 0.005, "tau": 0.3, "rounds": 30, "epochs": 5, "learning_rate": 0.5,
-    "private_rounds": 20, "private_rate": 2.0,
+    "private_rounds": 20, "private_rate": 2.0, "monitor_runs": 200,
 }  # fmt: skip
 
 SYSTEM = System(
@@ -104,7 +140,7 @@ SYSTEM = System(
     baseline=baseline,
     gate=Gate(tolerance=0.02),
     lengths={
-        Length.QUICK: {**_COMMON, "rounds": 20},
+        Length.QUICK: {**_COMMON, "rounds": 20, "monitor_runs": 60},
         Length.DEFAULT: _COMMON,
         Length.FULL: {**_COMMON, "repeats": 3},
     },

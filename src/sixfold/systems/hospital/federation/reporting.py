@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from sixfold.errors import ConfigError
-from sixfold.parts.classification import accuracy, auroc, brier, error_rates, reliability
+from sixfold.errors import ConfigError, InputError
+from sixfold.parts.ranking import Estimate
 from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.gate import SiteMetrics, site_metrics
 from sixfold.systems.hospital.train.algorithm import Arrays, Order
-from sixfold.systems.hospital.train.models import Cox, records_of
+from sixfold.systems.hospital.train.models import Cox, number, records_of
 from sixfold.systems.hospital.train.personal import predict_personal
 
-__all__ = ["LEAST_PATIENTS", "report"]
+__all__ = ["BINS", "LEAST_PATIENTS", "metrics_from", "report"]
 
 LEAST_PATIENTS = 5  # fewer are not reported on
+BINS = 5  # of the calibration error, with equally many patients
 
 
 def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
-    """Counts, mean score, AUROC, accuracy, Brier score, expected calibration error and error rates; or None for each.
+    """The fields of SiteMetrics, the patients with the outcome, and the mean score; patients is 0 of too few.
 
-    Raises ConfigError for a model whose scores are no probabilities.
+    The order's settings say the accuracy that abstaining is to reach. Raises ConfigError for a model whose scores are
+    no probabilities.
     """
     records = records_of(order, cohort)
     if isinstance(records.model, Cox):
         raise ConfigError("cox: a report is about probabilities")
-    n = len(records)
-    if n < LEAST_PATIENTS:
-        return {"patients": None}
+    if len(records) < LEAST_PATIENTS:
+        return {"site": cohort.site, "patients": 0}
     score_N = predict_personal(records.model, records.theta_P, kept, records.X_ND)
-    rates = error_rates(records.y, score_N)
-    return {
-        "patients": n,
-        "ill": int(records.y.sum()),
-        "mean_score": float(score_N.mean()),
-        "auroc": auroc(records.y, score_N),
-        "accuracy": accuracy(records.y, score_N).value,
-        "brier": brier(records.y, score_N),
-        "calibration_error": reliability(records.y, score_N, bins=5, by="mass").ece,
-        "tpr": rates.tpr.value,
-        "fpr": rates.fpr.value,
-    }
+    metrics = site_metrics(cohort.site, records.y, score_N, number(order, "target_accuracy"), bins=BINS)
+    return {**asdict(metrics), "ill": int(records.y.sum()), "mean_score": float(score_N.mean())}
+
+
+def metrics_from(record: Mapping[str, Any]) -> SiteMetrics:
+    """The metrics of a report, as the gate takes them; InputError if it is none."""
+    estimates = ("auroc", "accuracy", "tpr", "fpr")
+    try:
+        plain = ("site", "patients", "ece", "target_accuracy", "coverage")
+        known: dict[str, Any] = {name: record[name] for name in plain}
+        return SiteMetrics(**known | {name: Estimate(**record[name]) for name in estimates})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"not the report of a hospital with enough patients: {error}") from None

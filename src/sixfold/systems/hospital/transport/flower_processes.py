@@ -79,7 +79,7 @@ class _Processes:
     ) -> None:
         self.stop()
 
-    def _run(self, name: str, *command: str | Path, port: int | None = None) -> None:
+    def _run(self, name: str, *command: object, port: int | None = None) -> None:
         """Start one process; when it has a port, wait until it listens there."""
         environment = {
             **os.environ,
@@ -150,13 +150,12 @@ class LinkProcesses(_Processes):
 
     def _start(self) -> None:
         kit = self._kit
-        certificate = ["--ssl-certfile", kit / "tls.crt", "--ssl-keyfile", kit / "tls.key"]
-        key = ["--superexec-auth-secret-file", self.folder / _KEY_FILE]
         self._run(
             "superlink",
             *("-c", _SUPERLINK, "--host", _HOST, "--port", str(self._port)),
-            *(*certificate, "--ssl-ca-certfile", kit / "ca.crt", "--enable-supernode-auth"),
-            *("--isolation", "process", *key, "--database", self.folder / "state.db"),
+            *("--ssl-certfile", kit / "tls.crt", "--ssl-keyfile", kit / "tls.key", "--ssl-ca-certfile", kit / "ca.crt"),
+            *("--isolation", "process", "--superexec-auth-secret-file", self.folder / _KEY_FILE),
+            *("--database", self.folder / "state.db", "--enable-supernode-auth"),
             "--disable-runtime-dependency-installation",
             port=self._port,
         )
