@@ -98,7 +98,7 @@ def test_a_superlink_that_is_killed_is_waited_for(transport, federation):
 
 def test_a_stranger_with_a_certificate_but_no_known_key_is_refused(transport, federation):
     stranger = federation[1]["stranger"]
-    assert "No SuperNode found" in (stranger.folder / "supernode.log").read_text()
+    assert "Failed to activate SuperNode" in (stranger.folder / "supernode.log").read_text()
     with pytest.raises(ConfigError, match="no SuperNode is registered for stranger"):
         transport.exchange({"stranger": b"1"}, PATIENT)
 

@@ -12,7 +12,7 @@ import logging
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -257,7 +257,7 @@ def register(link: Link, node_keys: Mapping[str, bytes]) -> dict[str, int]:
     from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
     keys = {site: public_key_to_bytes(load_ssh_public_key(key)) for site, key in node_keys.items()}
-    with _control(link) as control:
+    with _talking_to(link), _control(link) as control:
         known = {bytes(node.public_key): node.node_id for node in control.ListNodes(ListNodesRequest()).nodes_info}
         return {
             site: known.get(key) or control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
@@ -272,22 +272,28 @@ def open_flower(link: Link, node_keys: Mapping[str, bytes]) -> FlowerTransport:
     """
     logging.getLogger("flwr").setLevel(logging.WARNING)
     nodes = register(link, node_keys)
-    return _take_over(link, nodes, _start_run(link))
+    with _talking_to(link):
+        return _take_over(link, nodes, _start_run(link))
 
 
 @contextmanager
-def _control(link: Link) -> Iterator[Any]:
-    """A client of the SuperLink's Control API."""
+def _talking_to(link: Link) -> Iterator[None]:
+    """Raise PrerequisiteError for what goes wrong between us and the SuperLink."""
     import httpx
+
+    try:
+        yield
+    except (httpx.HTTPError, OSError) as error:
+        raise PrerequisiteError(f"flower's SuperLink at {link.address}: {first_line(error)}") from error
+
+
+def _control(link: Link) -> Any:
+    """A client of the SuperLink's Control API."""
     from flwr.supercore.control import ControlHttpClient
     from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
     interceptors = [RuntimeVersionHttpInterceptor(component_name="flwr CLI")]
-    try:
-        with ControlHttpClient.from_server_address(link.address, False, link.ca.read_bytes(), interceptors) as control:
-            yield control
-    except (httpx.HTTPError, OSError) as error:
-        raise PrerequisiteError(f"flower's SuperLink at {link.address}: {first_line(error)}") from error
+    return ControlHttpClient.from_server_address(link.address, False, link.ca.read_bytes(), interceptors)
 
 
 def _start_run(link: Link) -> int:
@@ -353,11 +359,8 @@ def _take_over(link: Link, nodes: Mapping[str, int], run_id: int) -> FlowerTrans
         import httpx
 
         beat.stop()
-        try:
+        with suppress(httpx.HTTPError):  # a run that nobody ends, and one that somebody else ended, ends by itself
             client.PushTaskOutput(PushTaskOutputRequest(sub_status=SubStatus.COMPLETED, details=""))
-        except httpx.HTTPError as error:
-            raise PrerequisiteError(f"flower's SuperLink: {first_line(error)}") from error
-        finally:
-            grid.close()
+        grid.close()
 
     return FlowerTransport(grid, client, nodes, on_close)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 import sys
 from pathlib import Path
 
@@ -63,7 +65,7 @@ class Door:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= _MOST_CONNECTIONS:
-            writer.transport.abort()
+            _reset(writer)
             return
         self._open += 1
         try:
@@ -74,6 +76,7 @@ class Door:
                 both.create_task(_copy(far_reader, writer))
         except* (OSError, TimeoutError) as errors:
             _say(self._to, errors.exceptions[0])
+            _reset(writer)
         finally:
             self._open -= 1
             writer.transport.abort()
@@ -81,17 +84,30 @@ class Door:
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy until one end closes; then close the other, which makes the copy in the other direction end too."""
+    moved = False
     try:
         while True:
             async with asyncio.timeout(_IDLE_S):
                 data = await reader.read(_CHUNK_BYTES)
                 if not data:
                     return
+                moved = True
                 writer.write(data)
                 await writer.drain()
     finally:
-        with contextlib.suppress(OSError):
-            writer.close()  # TLS has no half-open connections: the end of one direction is the end of both
+        if moved:  # what came is delivered before its end
+            with contextlib.suppress(OSError):
+                writer.close()
+        else:
+            _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close as a refusal: a SuperNode tries again after a reset, and gives up when a TLS handshake ends early."""
+    with contextlib.suppress(OSError):
+        now = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    writer.transport.abort()
 
 
 def _say(to: tuple[str, int], error: BaseException) -> None:

@@ -1,0 +1,144 @@
+"""Promises of the audit logs: whatever is edited, left out, put in or reordered afterwards is found and named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sixfold.errors import InvariantError
+from sixfold.systems.hospital.audit.log import AuditLog
+from sixfold.systems.hospital.audit.verify import Verified, verify_logs
+
+PARTIES = ("coordinator", "north", "south")
+KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b".")) for name in PARTIES}
+ROSTER = {name: key.public_key() for name, key in KEYS.items()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three logs of a few rounds, each with the heads of the others, and two entries that nobody has seen."""
+    folder = tmp_path_factory.mktemp("logs")
+    logs = {name: AuditLog(folder / f"{name}.jsonl", KEYS[name], name) for name in PARTIES}
+    for round_ in range(3):
+        for name in PARTIES:
+            logs[name].append("contribution", {"round": round_, "records": 30, "epsilon_after": 0.1}, 1.0 + round_)
+        for name in PARTIES:
+            for other in PARTIES:
+                logs[name].witness(other, logs[other].signed_head(), ROSTER, 1.5 + round_)
+    logs["north"].append("refusal", {"why": "no permit"}, 9.0)
+    logs["north"].append("refusal", {"why": "no permit"}, 9.1)
+    return folder
+
+
+def paths(folder: Path) -> dict[str, Path]:
+    return {name: folder / f"{name}.jsonl" for name in PARTIES}
+
+
+def check(folder: Path) -> Verified:
+    return verify_logs(paths(folder), ROSTER)
+
+
+def copy(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(written, tmp_path_factory.mktemp("copy") / "logs"))
+
+
+def test_logs_as_they_were_written_have_no_findings(written: Path) -> None:
+    verified = check(written)
+    assert verified.findings == ()
+    assert verified.unwitnessed["north"] >= 2
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_any_changed_byte_is_found(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = copy(written, tmp_path_factory)
+    path = paths(folder)[data.draw(st.sampled_from(PARTIES))]
+    text = bytearray(path.read_bytes())
+    text[data.draw(st.integers(0, len(text) - 2))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(text)
+    assert check(folder).findings
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_deleted_swapped_repeated_and_foreign_lines_are_found(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = copy(written, tmp_path_factory)
+    name = data.draw(st.sampled_from(PARTIES))
+    path = paths(folder)[name]
+    lines = path.read_bytes().splitlines()
+    seen = len(lines) - check(folder).unwitnessed[name]
+    at = data.draw(st.integers(0, seen - 1))
+    match data.draw(st.sampled_from(["delete", "swap", "repeat", "foreign", "cut"])):
+        case "delete":
+            del lines[at]
+        case "swap":
+            other = data.draw(st.integers(0, len(lines) - 1).filter(lambda place: place != at))
+            lines[at], lines[other] = lines[other], lines[at]
+        case "repeat":
+            lines.insert(at, lines[at])
+        case "foreign":
+            other = next(party for party in PARTIES if party != name)
+            lines.insert(at, paths(folder)[other].read_bytes().splitlines()[0])
+        case "cut":
+            lines = lines[:at]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    findings = check(folder).findings
+    assert any(path.stem in finding.file for finding in findings), findings
+
+
+def test_a_past_rewritten_with_the_right_key_is_found_by_the_others(written: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "logs"))
+    path = folder / "south.jsonl"
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    path.unlink()
+    forged = AuditLog(path, KEYS["south"], "south")
+    for entry in entries[1:]:
+        facts = {**entry["facts"], "records": 3} if entry["kind"] == "contribution" else entry["facts"]
+        forged.append(entry["kind"], facts, entry["time"])
+    assert any("rewritten" in finding.what for finding in check(folder).findings)
+
+
+def test_what_nobody_has_seen_can_be_cut_off_and_nothing_else(written: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "logs"))
+    unseen = check(folder).unwitnessed["north"]
+    path = folder / "north.jsonl"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"".join(line + b"\n" for line in lines[:-unseen]))
+    assert check(folder).findings == ()
+    path.write_bytes(b"".join(line + b"\n" for line in lines[: -unseen - 1]))
+    assert any("cut off" in finding.what for finding in check(folder).findings)
+
+
+def test_a_missing_log_and_a_party_of_no_roster_are_found(written: Path) -> None:
+    logs = paths(written)
+    assert any("missing" in f.what for f in verify_logs({"north": logs["north"]}, ROSTER).findings)
+    assert any("roster" in f.what for f in verify_logs({**logs, "east": logs["north"]}, ROSTER).findings)
+
+
+def test_a_head_that_was_not_signed_is_written_down_as_false(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "north.jsonl", KEYS["north"], "north")
+    log.witness("south", {"index": 4, "hash": "0" * 64, "signature": "00" * 64}, ROSTER, 1.0)
+    assert '"false_head"' in (tmp_path / "north.jsonl").read_text()
+
+
+def test_a_line_that_a_killed_writer_left_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "north.jsonl"
+    AuditLog(path, KEYS["north"], "north").append("started", {}, 1.0)
+    with path.open("ab") as file:
+        file.write(b'{"index": 2, "half')
+    AuditLog(path, KEYS["north"], "north").append("started", {}, 2.0)
+    assert verify_logs({"north": path}, {"north": ROSTER["north"]}).findings == ()
+
+
+@pytest.mark.parametrize("facts", [{"rows": [1.0, 2.0]}, {"note": "x" * 1000}, {"nothing": None}])
+def test_rows_do_not_belong_into_a_log(tmp_path: Path, facts: dict[str, object]) -> None:
+    with pytest.raises(InvariantError, match="not a name or a number"):
+        AuditLog(tmp_path / "log.jsonl", KEYS["north"], "north").append("contribution", facts, 1.0)  # type: ignore[arg-type]

@@ -1,0 +1,143 @@
+"""Promises of the data at the sites: the same patients whatever the storage, wrong units named, nothing invented."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sixfold.errors import ConfigError, InputError
+from sixfold.systems.hospital.data import heart
+from sixfold.systems.hospital.data.features import MATRICES, featurise
+from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
+from sixfold.systems.hospital.data.storage import read_columns, write_table
+
+SHARED = Path(os.environ.get("SIXFOLD_SHARED", Path(__file__).parents[5] / "shared"))
+COLUMNS = {"patient": ["a", "b", "c"], "chol": [200.0, None, 310.5], 'odd "name"': ["x", "", "z"]}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".sqlite"])
+def test_a_table_is_read_as_it_was_written_in_any_format(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"patients{ending}"
+    write_table(path, COLUMNS)
+    read = read_columns(path, ["chol", "patient", 'odd "name"'])
+    assert [None if cell is None else float(cell) for cell in read["chol"]] == COLUMNS["chol"]
+    assert read["patient"] == COLUMNS["patient"]
+    assert [cell or "" for cell in read['odd "name"']] == COLUMNS['odd "name"']
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".sqlite"])
+def test_a_missing_column_is_named(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"patients{ending}"
+    write_table(path, COLUMNS)
+    with pytest.raises(InputError, match=rf"patients\{ending}: no column age; there are: patient"):
+        read_columns(path, ["patient", "age"])
+
+
+def test_a_torn_row_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text("patient,chol\na,200\nb\n")
+    with pytest.raises(InputError, match=r"patients\.csv:3: got 1 cells, expected 2"):
+        read_columns(tmp_path / "patients.csv", ["chol"])
+
+
+@pytest.mark.parametrize("name", ["none.csv", "table.xls", "broken.parquet", "broken.sqlite"])
+def test_what_is_no_table_is_refused(tmp_path: Path, name: str) -> None:
+    if name.startswith("broken"):
+        (tmp_path / name).write_bytes(b"not a table at all")
+    with pytest.raises(InputError, match=name.split(".")[0]):
+        read_columns(tmp_path / name, ["a"])
+
+
+def raw(**columns: list[object]) -> dict[str, list[object]]:
+    n = len(next(iter(columns.values())))
+    return {"id": [f"p{at}" for at in range(n)], "ill": [float(at % 2) for at in range(n)], **columns}
+
+
+def test_units_are_converted_and_missing_stays_missing() -> None:
+    table = raw(cholesterol=[5.2, 6.0, "", 4.1, 7.3, 5.5, 6.6])
+    cohort, findings = harmonise(table, {"chol": Source(column="cholesterol", unit="mmol/L")}, "north", "id", "ill")
+    assert cohort.X_ND[0, 0] == pytest.approx(5.2 * 38.665)
+    assert np.isnan(cohort.X_ND[2, 0])
+    assert findings == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "values", "declared", "likely"),
+    [
+        ("glucose", [5.1, 6.2, 4.9, 7.0, 5.5, 6.1], "mg/dL", "mmol/L"),
+        ("glucose", [98.0, 110.0, 87.0, 140.0, 95.0], "mmol/L", "mg/dL"),
+        ("creatinine", [80.0, 95.0, 110.0, 70.0, 88.0], "mg/dL", "umol/L"),
+        ("height", [1.7, 1.8, 1.65, 1.9, 1.55], "cm", "m"),
+    ],
+)
+def test_a_wrong_unit_is_found_and_named(variable: str, values: list[object], declared: str, likely: str) -> None:
+    mapping = {variable: Source(column="lab", unit=declared)}
+    with pytest.raises(InputError, match=rf"\[lab\]: north: {variable} is said to be in {declared}.*{likely}"):
+        harmonise(raw(lab=values), mapping, "north", "id", "ill")
+
+
+def test_zero_as_missing_odd_codes_and_impossible_values_are_counted_not_hidden() -> None:
+    table = raw(chol=[0, 210, 0, 190, 5000, 230, 240], cp=["1", "9", "x", "4", "2", "3", "1"])
+    mapping = {"chol": Source(column="chol"), "cp": Source(column="cp")}
+    cohort, findings = harmonise(table, mapping, "swiss", "id", "ill")
+    assert {(f.variable, f.count) for f in findings} == {("chol", 2), ("chol", 1), ("cp", 1)}
+    assert any("0 stands for missing" in f.why for f in findings)
+    assert np.isnan(cohort.X_ND).sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "field"), [("weight_of_soul: {column: x}", "weight_of_soul"), ("chol: {column: x, unit: stone}", "chol")]
+)
+def test_a_mapping_to_nothing_is_named(tmp_path: Path, text: str, field: str) -> None:
+    (tmp_path / "mapping.yaml").write_text(text)
+    with pytest.raises(InputError, match=field):
+        load_mapping(tmp_path / "mapping.yaml")
+
+
+def test_the_embedded_hospitals_are_those_of_the_published_benchmark() -> None:
+    cohorts = heart.complete_cases(heart.read_embedded())
+    tests = [heart.held_out(cohort) for cohort in cohorts]
+    assert [len(cohort) for cohort in cohorts] == [303, 261, 46, 130]
+    assert [(int((~t).sum()), int(t.sum())) for t in tests] == [(199, 104), (172, 89), (30, 16), (85, 45)]
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "heart").exists(), reason="the original files are not here")
+def test_the_embedded_table_is_the_original_one() -> None:
+    for ours, theirs in zip(
+        heart.complete_cases(heart.read_embedded()),
+        heart.complete_cases(heart.read_folder(SHARED / "data" / "heart")),
+        strict=True,
+    ):
+        assert np.array_equal(ours.X_ND, theirs.X_ND)
+        assert np.array_equal(ours.y_N, theirs.y_N)
+
+
+def test_a_folder_without_the_files_and_a_short_row_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"processed\.cleveland\.data: no such file"):
+        heart.read_folder(tmp_path)
+    for site in heart.HOSPITALS:
+        (tmp_path / f"processed.{site}.data").write_text("63,1,1\n")
+    with pytest.raises(InputError, match=r"cleveland\.data:1: got 3 columns, expected 14"):
+        heart.read_folder(tmp_path)
+
+
+@given(st.integers(0, 2**31))
+def test_columns_are_complete_and_bounded_whatever_is_missing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cohort = heart.read_embedded()[seed % 4]
+    X_ND = np.where(rng.random(cohort.X_ND.shape) < 0.3, np.nan, cohort.X_ND)
+    made = featurise(type(cohort)(cohort.site, cohort.patients, cohort.features, X_ND, cohort.y_N), "heart")
+    assert np.isfinite(made.X_ND).all()
+    assert np.abs(made.X_ND).max() <= 3.0
+    assert made.features == tuple(column.name for column in MATRICES["heart"])
+
+
+def test_an_unknown_matrix_and_a_missing_variable_are_named() -> None:
+    cohort = heart.read_embedded()[0]
+    with pytest.raises(ConfigError, match="one of heart"):
+        featurise(cohort, "lungs")
+    short = type(cohort)(cohort.site, cohort.patients, ("age",), cohort.X_ND[:, :1], cohort.y_N)
+    with pytest.raises(InputError, match="no variables chol, cp"):
+        featurise(short, "heart")
