@@ -15,6 +15,7 @@ from sixfold.cli_balance import balance
 from sixfold.cli_design import app as design_app
 from sixfold.errors import ConfigError, UserError
 from sixfold.lab.local_ray import THREAD_PINS
+from sixfold.systems.hospital.cli import app as hospital_app
 from sixfold.systems.rag.cli import app as rag_app
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app.command()(balance)
 app.add_typer(design_app, name="design")
 app.add_typer(lab_app, name="lab")
 app.add_typer(rag_app, name="rag")
+app.add_typer(hospital_app, name="hospital")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import census, cook_alone, kitchen, make_profile
+from made_profile import make_profile
+from tiny import census, cook_alone, kitchen
 
 from sixfold.errors import ConfigError, InputError, InvariantError
 from sixfold.study import (
@@ -68,7 +69,8 @@ def test_a_system_that_adds_privacy_climbs_its_ladder_without_an_engine(tmp_path
 
 def test_a_study_without_an_engine_never_loads_ray(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tiny import census, make_profile\n"
+        "import sys; sys.path.append('../support')\n"
+        "from pathlib import Path; from tiny import census; from made_profile import make_profile\n"
         "from sixfold.study import Length, Options, run_study\n"
         "folder = Path(sys.argv[1])\n"
         "options = Options(length=Length.QUICK)\n"

@@ -5,12 +5,10 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 from sixfold.axes import Axis
-from sixfold.lab.profile import Link, Machine, Profile, Reading
 from sixfold.study import (
     Check,
     Comparator,
@@ -60,30 +58,6 @@ def census(folder: Path) -> ModuleType:
     sys.modules["census_stages"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def make_profile(efficiency: float = 1.0) -> Profile:
-    """A profile of a machine of two cores that scale with `efficiency`; only the ceiling is used here."""
-    one = Reading.of([1.0])
-    scaling = {1: one, 2: Reading.of([efficiency])}
-    machine = Machine.here().model_copy(update={"cores": 2})
-    return Profile(
-        machine=machine,
-        measured_at=datetime.now(UTC),
-        quick=True,
-        foreign_load=0.0,
-        core_flops_per_s=one,
-        all_core_flops_per_s=one,
-        core_memory_bytes_per_s=one,
-        all_core_memory_bytes_per_s=one,
-        python_efficiency=scaling,
-        python_efficiency_cpu=scaling,
-        disk_write_bytes_per_s=one,
-        disk_read_bytes_per_s=one,
-        disk_read_uncached=False,
-        process_link=Link(alpha_s=one, beta_s_per_byte=one),
-        ray=None,
-    )
 
 
 def cook(dish: int, seconds: float) -> int:

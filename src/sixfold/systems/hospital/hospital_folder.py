@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +31,9 @@ from sixfold.systems.hospital.keys import public_key
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
-from sixfold.systems.hospital.provision import Kit
+from sixfold.systems.hospital.provision import Kit, load_kit
 
-__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_site"]
+__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_hospital", "open_site"]
 
 _TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
 
@@ -142,6 +143,12 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         ledger,
         clock,
     )
+
+
+def open_hospital(folder: Path) -> Callable[[bytes], bytes]:
+    """The hospital of a folder that holds all of it: settings and table, its kit in kit/, its state in state/."""
+    name = load_yaml(folder / "hospital.yaml", HospitalSettings).name
+    return open_site(folder, folder / "state", load_kit(folder / "kit", name), time.time).handle
 
 
 def lay_out(

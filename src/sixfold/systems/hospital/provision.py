@@ -19,7 +19,7 @@ from sixfold.errors import ConfigError, InputError
 from sixfold.files import json_text, read_json, replace_json
 from sixfold.systems.hospital.keys import key_text, new_key, private_key, public_key, signed_by, write_private
 
-__all__ = ["COORDINATOR", "Kit", "load_kit", "provision"]
+__all__ = ["COORDINATOR", "Kit", "load_kit", "provision", "read_roster"]
 
 COORDINATOR = "coordinator"
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -70,7 +70,7 @@ def provision(
         (kit / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
         if name != COORDINATOR:
             node_key = ec.generate_private_key(ec.SECP384R1())
-            write_private(kit / "node.key", _pem(node_key))
+            write_private(kit / "node.key", _pem(node_key, serialization.PrivateFormat.OpenSSH))
             (kit / "node.pub").write_bytes(
                 node_key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
             )
@@ -81,8 +81,15 @@ def load_kit(folder: Path, name: str, founder: str | None = None) -> Kit:
 
     Raises InputError for a missing or broken file, a roster that was changed, and a key that is not the party's.
     """
-    path = folder / _ROSTER
-    key = private_key(folder / _KEY)
+    key, path = private_key(folder / _KEY), folder / _ROSTER
+    roster = read_roster(path, founder)
+    if name not in roster or key_text(roster[name]) != key_text(key):
+        raise InputError(f"the roster knows another key of {name}, or none", path=path)
+    return Kit(name, key, roster)
+
+
+def read_roster(path: Path, founder: str | None = None) -> dict[str, Ed25519PublicKey]:
+    """Every party's public key. Raises InputError when the founder did not sign it, or not so."""
     record: Any = read_json(path)
     match record:
         case {"parties": dict(parties), "founder": str(founded), "signature": str(signature)}:
@@ -91,9 +98,7 @@ def load_kit(folder: Path, name: str, founder: str | None = None) -> Kit:
             raise InputError("not a roster", path=path)
     if not signed_by(public_key(founder or founded), signature, json_text(parties).encode()):
         raise InputError("the founder did not sign this roster", path=path)
-    if parties.get(name) != key_text(key):
-        raise InputError(f"the roster knows another key of {name}, or none", path=path)
-    return Kit(name, key, {party: public_key(text) for party, text in parties.items()})
+    return {party: public_key(text) for party, text in parties.items()}
 
 
 def _certificate(
@@ -133,7 +138,7 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _pem(
+    key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8
+) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

@@ -115,13 +115,14 @@ class _Processes:
         return lines[-1][:300] if lines else "no reason given"
 
     def _end(self, how: signal.Signals) -> None:
-        children, self._running = [child for _, child in self._running], []
-        for child in children:
+        children, self._running = [child for _, child in reversed(self._running)], []
+        if how == signal.SIGKILL:
+            for child in children:
+                _signal(child, how)
+        for child in children:  # one after the other: a SuperNode takes its leave through a door that is still there
             _signal(child, how)
-        until = time.monotonic() + _STOP_S
-        for child in children:
             try:
-                child.wait(timeout=max(0.0, until - time.monotonic()))
+                child.wait(timeout=_STOP_S)
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()

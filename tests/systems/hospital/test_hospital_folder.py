@@ -1,0 +1,138 @@
+"""Promises of a hospital's folder: nothing is read without a permit, nobody who opted out is in, every no is logged."""
+
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sixfold.errors import InputError
+from sixfold.systems.hospital.audit.log import AuditLog
+from sixfold.systems.hospital.data import heart
+from sixfold.systems.hospital.federation.job import Job, Output, Split
+from sixfold.systems.hospital.hospital_folder import FolderRecords, JobRefused, lay_out
+from sixfold.systems.hospital.keys import key_text
+from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit, write_permit
+
+AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+PERMIT = Permit(
+    id="P-1",
+    dataset="hearts",
+    purpose=Purpose.SCIENTIFIC_RESEARCH,
+    holder="somebody",
+    issued_by="an authority",
+    not_before=NOW - datetime.timedelta(days=1),
+    expires=NOW + datetime.timedelta(days=10),
+    outputs=("model_update",),
+    features=heart.VARIABLES,
+    minimum_cohort=100,
+    minimum_sites=2,
+)
+JOB = Job(
+    federation="study",
+    permit="P-1",
+    dataset="hearts",
+    purpose="scientific-research",
+    output=Output.MODEL_UPDATE,
+    features=heart.VARIABLES,
+    sites=("cleveland", "va"),
+)
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Path:
+    cohort = heart.complete_cases(heart.read_embedded())[0]
+    lay_out(
+        tmp_path / "hospital",
+        cohort,
+        heart.held_out(cohort),
+        dataset="hearts",
+        table="patients.sqlite",
+        mapping={name: {"column": f"col_{name}"} for name in cohort.features},
+        permit=sign_permit(PERMIT, AUTHORITY),
+        trusted=(key_text(AUTHORITY),),
+    )
+    return tmp_path / "hospital"
+
+
+def records(folder: Path, days: float = 0.0) -> FolderRecords:
+    log = AuditLog(folder / "audit.jsonl", AUTHORITY, "cleveland")
+    return FolderRecords(folder, log, lambda: (NOW + datetime.timedelta(days=days)).timestamp())
+
+
+def test_a_job_under_its_permit_gets_the_part_that_it_asked_for(hospital: Path) -> None:
+    train, test = (records(hospital).admit(replace(JOB, split=split)) for split in (Split.TRAIN, Split.TEST))
+    assert (len(train), len(test)) == (199, 104)
+    assert not set(train.patients) & set(test.patients)
+    original = heart.complete_cases(heart.read_embedded())[0]
+    assert np.array_equal(records(hospital).admit(replace(JOB, split=Split.ALL)).y_N, original.y_N)
+
+
+def test_without_the_column_the_parts_are_drawn_from_pseudonyms_and_stay_the_same(hospital: Path) -> None:
+    path = hospital / "hospital.yaml"
+    path.write_text(path.read_text().replace("part: part", "part: null"))
+    first, again = (records(hospital).admit(replace(JOB, split=Split.TEST)).patients for _ in range(2))
+    assert first.tolist() == again.tolist()
+    assert 0.2 < len(first) / 303 < 0.5
+
+
+def test_who_opted_out_is_in_no_part(hospital: Path) -> None:
+    gone = ["cleveland-0000", "cleveland-0001", "cleveland-0002"]
+    (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in gone))
+    cohort = records(hospital).admit(replace(JOB, split=Split.ALL))
+    assert len(cohort) == 300
+    assert not set(gone) & set(cohort.patients)
+
+
+def refuse(folder: Path, job: Job = JOB, days: float = 0.0) -> str:
+    """Refused before the table was touched, and logged."""
+    (folder / "patients.sqlite").unlink()
+    with pytest.raises(JobRefused) as refusal:
+        records(folder, days).admit(job)
+    last = json.loads((folder / "audit.jsonl").read_text().splitlines()[-1])
+    assert last["kind"] == "permit_decision"
+    assert last["facts"]["allowed"] is False
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"purpose": "education"}, "purpose"),
+        ({"output": Output.METRICS}, "outputs"),
+        ({"features": ("age", "postcode")}, "features"),
+        ({"dataset": "lungs"}, "dataset"),
+        ({"permit": "P-2"}, "no permit"),
+        ({"permit": "../P-1"}, "no permit"),
+    ],
+)
+def test_what_no_permit_covers_is_refused_before_data_is_read(
+    hospital: Path, change: dict[str, object], field: str
+) -> None:
+    assert field in refuse(hospital, replace(JOB, **change))
+
+
+def test_a_permit_that_ended_meanwhile_is_refused(hospital: Path) -> None:
+    assert "expires" in refuse(hospital, days=11)
+
+
+def test_a_permit_of_somebody_else_is_refused(hospital: Path) -> None:
+    write_permit(hospital / "permits" / "P-1.yaml", sign_permit(PERMIT, Ed25519PrivateKey.generate()))
+    assert "signature" in refuse(hospital)
+
+
+def test_too_few_patients_after_opt_outs_are_refused(hospital: Path) -> None:
+    everybody = "".join(f"cleveland-{at:04d},2026-01-01\n" for at in range(250))
+    (hospital / "opt_out.csv").write_text("patient,date\n" + everybody)
+    with pytest.raises(JobRefused, match="minimum_cohort"):
+        records(hospital).admit(JOB)
+
+
+def test_without_a_register_of_opt_outs_nothing_is_read(hospital: Path) -> None:
+    (hospital / "opt_out.csv").unlink()
+    with pytest.raises(InputError, match="no opt-out register"):
+        records(hospital).admit(JOB)

@@ -1,0 +1,100 @@
+"""Promises of startup kits: they load as they were made, and nothing that was changed or belongs to others does."""
+
+import datetime
+import json
+import ssl
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sixfold.errors import ConfigError, InputError
+from sixfold.systems.hospital.cli import app
+from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision
+from sixfold.systems.hospital.transport.mutual_tls import tls_context
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kits")
+    provision(folder, ["north", "south"], ["127.0.0.1", "localhost"], NOW)
+    return folder
+
+
+def test_every_party_knows_everybody_and_only_its_own_key(kits: Path) -> None:
+    loaded = [load_kit(kits / name, name) for name in (COORDINATOR, "north", "south")]
+    assert {tuple(sorted(kit.roster)) for kit in loaded} == {("coordinator", "north", "south")}
+    for kit in loaded:
+        kit.roster[kit.name].verify(kit.signing_key.sign(b"x"), b"x")
+
+
+def test_private_files_are_for_their_owner_only(kits: Path) -> None:
+    private = list(kits.rglob("*.key"))
+    assert len(private) == 2 + 3 * 2 + 2
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in private)
+
+
+def test_kits_are_not_overwritten_and_names_are_checked(kits: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not overwritten"):
+        provision(kits, ["north"], ["localhost"], NOW)
+    for names in (["North"], ["../south"], [""], ["a", "a"], [], ["coordinator"]):
+        with pytest.raises(ConfigError):
+            provision(tmp_path / "new", names, ["localhost"], NOW)
+
+
+def test_a_roster_with_another_key_or_another_founder_is_refused(kits: Path, tmp_path: Path) -> None:
+    kit = tmp_path / "north"
+    kit.mkdir()
+    (kit / "signing.key").write_bytes((kits / "north" / "signing.key").read_bytes())
+    roster = json.loads((kits / "north" / "roster.json").read_text())
+    for change, why in (
+        ({"parties": {**roster["parties"], "south": roster["parties"]["north"]}}, "did not sign"),
+        ({"founder": roster["parties"]["south"]}, "did not sign"),
+        ({"signature": "zz"}, "did not sign"),
+        ({"parties": 3}, "not a roster"),
+    ):
+        (kit / "roster.json").write_text(json.dumps({**roster, **change}))
+        with pytest.raises(InputError, match=why):
+            load_kit(kit, "north")
+    (kit / "roster.json").write_text(json.dumps(roster))
+    with pytest.raises(InputError, match="another key of south"):
+        load_kit(kit, "south")
+    with pytest.raises(InputError, match="did not sign"):
+        load_kit(kit, "north", founder=roster["parties"]["south"])
+    with pytest.raises(InputError, match=r"signing\.key: no such file"):
+        load_kit(tmp_path / "nobody", "north")
+
+
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+    """A TLS handshake in memory; raises what either side objects to."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    far = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (near, far):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+
+
+def test_certificates_of_one_federation_trust_each_other_and_no_other(kits: Path, tmp_path: Path) -> None:
+    server = tls_context(kits / COORDINATOR, server=True)
+    handshake(tls_context(kits / "north", server=False), server)
+    provision(tmp_path / "others", ["north"], ["localhost"], NOW)
+    with pytest.raises(ssl.SSLError):
+        handshake(tls_context(tmp_path / "others" / "north", server=False), server)
+    nobody = ssl.create_default_context(cafile=str(kits / COORDINATOR / "ca.crt"))
+    with pytest.raises(ssl.SSLError):
+        handshake(nobody, server)
+
+
+def test_the_command_makes_kits_and_refuses_a_second_time(tmp_path: Path) -> None:
+    arguments = ["provision", str(tmp_path / "kits"), "--sites", "north, south"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert load_kit(tmp_path / "kits" / "south", "south").name == "south"
+    again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, ConfigError)
