@@ -32,6 +32,7 @@ from sixfold.systems.hospital.train.choose import make_algorithm
 __all__ = [
     "EPSILONS",
     "STAGE",
+    "budget_of",
     "checks",
     "predict",
     "predicted_epsilon",
@@ -47,18 +48,17 @@ _CLIP = 1.0
 
 
 def private(
-    context: Context, federation: LocalFederation, name: str, epsilon: float, protection: Protection
+    context: Context, federation: LocalFederation, name: str, budget: Budget, protection: Protection
 ) -> tuple[Job, Algorithm]:
-    """A training job in which every patient has (epsilon, 1 / N), and its algorithm.
+    """A training job in which every patient has the budget's (epsilon, delta), and its algorithm.
 
     Masked, all noise that is needed is in the sum of any majority of hospitals; else in each answer. The clip and the
     rounds were fixed before any data was seen; N, the number of training patients, is taken as public.
     """
     rounds, patients = int(context.settings["private_rounds"]), training_patients(context)
-    budget = Budget(epsilon, 1.0 / patients)
     contributors = len(federation.hospitals) // 2 + 1 if protection is Protection.MASKED else 1
     mechanism = Mechanism(_CLIP, noise_for(budget, rounds), contributors)
-    job = job_for(federation, f"{name}-{epsilon:g}", protection=protection, mechanism=mechanism, budget=budget)
+    job = job_for(federation, f"{name}-{budget.epsilon:g}", protection=protection, mechanism=mechanism, budget=budget)
     knobs = {
         "rounds": rounds,
         "clip": _CLIP,
@@ -75,7 +75,7 @@ def run(trial: Trial) -> Measurement:
     extra: dict[str, float] = {}
     rows = []
     for epsilon in EPSILONS:
-        job, algorithm = private(trial.context, federation, STAGE, epsilon, Protection.PLAIN)
+        job, algorithm = private(trial.context, federation, STAGE, budget_of(trial.context, epsilon), Protection.PLAIN)
         trained = train(trial, federation, job, algorithm)
         judged = judge(trained)
         replace_json(trial.folder / f"reports-{epsilon:g}.json", dict(judged.reports))
@@ -99,6 +99,11 @@ def run(trial: Trial) -> Measurement:
         findings=float(len(federation.verify().findings)),
         **extra,
     )
+
+
+def budget_of(context: Context, epsilon: float) -> Budget:
+    """(epsilon, 1 / N) for each patient, N the number of those who train."""
+    return Budget(epsilon, 1.0 / training_patients(context))
 
 
 def private_reports(context: Context, epsilon: float) -> Any:

@@ -17,7 +17,7 @@ from sixfold.systems.hospital.attacks import (
 )
 from sixfold.systems.hospital.costs import predicted_bytes, predicted_wall
 from sixfold.systems.hospital.federation.job import Protection
-from sixfold.systems.hospital.ladder_privacy import EPSILONS, private
+from sixfold.systems.hospital.ladder_privacy import EPSILONS, budget_of, private
 from sixfold.systems.hospital.provision import COORDINATOR
 from sixfold.systems.hospital.scenario import features_of, federation_of, judge, measurement, site_names, train
 
@@ -31,7 +31,7 @@ def run(trial: Trial) -> Measurement:
     """Train at the first epsilon with masked sums, keep all messages, and attack them."""
     tap = Wiretap()
     federation = federation_of(trial, tap)
-    job, algorithm = private(trial.context, federation, STAGE, EPSILONS[0], Protection.MASKED)
+    job, algorithm = private(trial.context, federation, STAGE, budget_of(trial.context, EPSILONS[0]), Protection.MASKED)
     length, home = features_of() + 1, federation.home / COORDINATOR / job.digest[:16]
     past = trial.folder / "before-the-last-round"
 

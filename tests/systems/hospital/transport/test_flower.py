@@ -1,10 +1,13 @@
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import transport_site
 from transport_site import OPENER, kits
 
 from sixfold.errors import ConfigError, PrerequisiteError
-from sixfold.systems.hospital.transport.flower_coordinator import open_flower
+from sixfold.systems.hospital.transport.flower_coordinator import _opened, open_flower
 from sixfold.systems.hospital.transport.flower_processes import HospitalProcesses, LinkProcesses
 from sixfold.systems.hospital.transport.transport import Deadline
 
@@ -17,7 +20,7 @@ def federation(tmp_path_factory):
     """A SuperLink and two hospitals, each of three processes; what the tests do to them comes in the order below."""
     home = tmp_path_factory.mktemp("flower")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.path.dirname(__import__("transport_site").__file__))
+        patch.setenv("PYTHONPATH", str(Path(transport_site.__file__).parent))
         keys = kits(home / "kits", [*SITES, "stranger"])
         del keys["stranger"]
         with LinkProcesses(home / "kits/coordinator", home / "link", keys) as link:
@@ -59,6 +62,11 @@ def test_a_hospital_stays_up_after_a_refusal_and_after_a_bug(transport, federati
     assert transport.exchange({"a": b"1"}, PATIENT) == {"a": b"a:1"}
 
 
+@pytest.mark.parametrize("made_up", [b"", b"no object", b"Message  3\x00{}}", b"ConfigRecord  0\x00"])
+def test_what_a_hospital_makes_up_is_no_answer_and_does_not_end_the_coordinator(made_up):
+    assert _opened("id", {"id": made_up}) == (None, False)
+
+
 def test_a_late_answer_is_dropped(transport):
     quorum = Deadline(60.0, quorum=1, grace_s=0.0)
     assert transport.exchange({"a": b"sleep 3", "b": b"1"}, quorum) == {"b": b"b:1"}
@@ -82,7 +90,7 @@ def test_a_killed_hospital_comes_back(transport, federation):
 def test_a_hospital_that_is_away_is_asked_again_when_it_is_back(transport, federation):
     hospital = federation[1]["b"]
     hospital.stop()  # it says goodbye, so that the SuperLink knows
-    assert transport.exchange({"b": b"1"}, Deadline(2.0)) == {}
+    assert transport.exchange({"b": b"1"}, Deadline(3.0)) == {}
     assert "not connected" in transport.silent["b"]
     hospital.start()
     assert transport.exchange({"b": b"2"}, PATIENT) == {"b": b"b:2"}
@@ -113,7 +121,7 @@ def test_a_new_coordinator_takes_over_from_one_that_was_killed(transport, federa
 
 def test_without_the_executor_key_nobody_becomes_the_coordinator(federation, tmp_path):
     link, _, keys = federation
-    stolen = type(link.link)(link.link.address, link.link.ca, tmp_path / "key")
+    stolen = replace(link.link, secret=tmp_path / "key")
     stolen.secret.write_bytes(b"0" * 32)
     with pytest.raises(PrerequisiteError, match="401"):
         open_flower(stolen, keys)

@@ -77,7 +77,9 @@ class FlowerTransport:
         """Wait until the SuperNodes of these hospitals are connected, or the time is up; those that are."""
         wanted, until = {self.nodes[site]: site for site in sites}, time.monotonic() + deadline_s
         while True:
-            online = wanted.keys() & set(self._grid.get_node_ids())
+            online: set[int] = set()
+            with suppress(_Away), _link_errors():
+                online = wanted.keys() & set(self._grid.get_node_ids())
             if len(online) == len(wanted) or time.monotonic() >= until:
                 return {wanted[node] for node in online}
             time.sleep(_ONLINE_PAUSE_S)
@@ -164,6 +166,7 @@ class _Mail:
         self._grid, self._client = grid, client
         self._expected: set[str] = set()  # messages that have no answer yet
         self._arriving: dict[str, _Arriving] = {}  # by its own id
+        self._whole: list[tuple[str, bytes | None, bool]] = []  # kept when the connection breaks among them
 
     def send(self, payloads: Mapping[int, bytes], ttl_s: float) -> dict[int, str]:
         """Hand messages to the SuperLink, which forgets them after `ttl_s`; node -> message id."""
@@ -182,7 +185,6 @@ class _Mail:
         from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
         from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUnavailableError
 
-        replies: list[tuple[str, bytes | None, bool]] = []
         with _link_errors():
             if self._expected:
                 pulled = self._client.PullMessages(PullAppMessagesRequest(message_ids=sorted(self._expected)))
@@ -200,15 +202,16 @@ class _Mail:
                 except ObjectUnavailableError:
                     continue
                 except ObjectPullError:  # its hospital never finished sending it
-                    replies.append((to, None, False))
+                    self._whole.append((to, None, False))
                 else:
                     done = ConfirmMessageReceivedRequest(
                         node=self._grid.node, run_id=self._grid.run.run_id, message_object_id=answer
                     )
                     self._client.ConfirmMessageReceived(done)
-                    replies.append((to, *_opened(answer, arriving.pieces)))
+                    self._whole.append((to, *_opened(answer, arriving.pieces)))
                 del self._arriving[answer]
-        return replies
+        whole, self._whole = self._whole, []
+        return whole
 
     def _pull(self, piece: str) -> bytes:
         from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
@@ -222,10 +225,13 @@ def _opened(answer: str, pieces: dict[str, bytes]) -> tuple[bytes | None, bool]:
     from flwr.common.constant import ErrorCode
     from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
-    message: Any = inflate_object_from_contents(answer, pieces)
-    if message.has_content():
-        return from_record(message.content), False
-    return None, message.error.code == ErrorCode.NODE_UNAVAILABLE
+    try:
+        message: Any = inflate_object_from_contents(answer, pieces)
+        if message.has_content():
+            return from_record(message.content), False
+        return None, message.error.code == ErrorCode.NODE_UNAVAILABLE
+    except Exception:  # whatever a hospital makes up, in whatever way Flower stumbles over it, is no answer
+        return None, False
 
 
 @contextmanager

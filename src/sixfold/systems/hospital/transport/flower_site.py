@@ -18,7 +18,7 @@ from typing import Any
 
 from sixfold.errors import ConfigError, UserError, first_line
 
-__all__ = ["MESSAGE_TYPE", "client_app", "from_record", "open_site", "serve", "to_record"]
+__all__ = ["MESSAGE_TYPE", "client_app", "from_record", "heartbeat", "open_site", "serve", "to_record"]
 
 MESSAGE_TYPE = "query"  # the one of Flower's kinds of message that promises nothing about models
 _RECORD, _ITEM = "payload", "bytes"
