@@ -69,6 +69,7 @@ class FolderRecords:
     clock: Callable[[], float]
     settings: HospitalSettings = field(init=False)
     _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
+    _permits: dict[bytes, Permit] = field(default_factory=dict, init=False)
     _decided: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +100,12 @@ class FolderRecords:
     def _permit(self, name: str) -> Permit | None:
         path = self.folder / "permits" / f"{name}.yaml"
         # a name is only looked up: it cannot lead out of the folder
-        return load_permit(path) if path.name == f"{name}.yaml" and path.exists() else None
+        if path.name != f"{name}.yaml" or not path.exists():
+            return None
+        written = path.read_bytes()
+        if written not in self._permits:  # parsed once, decided upon every time
+            self._permits = {written: load_permit(path)}
+        return self._permits[written]
 
     def _note(self, job: Job, reasons: tuple[str, ...]) -> None:
         """Write a decision down when it is the first of its job, or another one than before."""

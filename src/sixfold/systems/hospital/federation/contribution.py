@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sixfold.errors import ConfigError, InvariantError
 from sixfold.parts.discrete_gaussian import KeyStream, discrete_gaussian, integer_sensitivity, noise_share_variance
@@ -70,7 +72,9 @@ def contribute(job: Job, order: Order, cohort: Cohort, kept: Arrays, secret: byt
             )
         drawn = KeyStream(secret, f"sample {place}".encode()).uniform(len(cohort))
         cohort = cohort.take(drawn < mechanism.sampling)
-    with threadpool_limits(1):  # several threads add in an order of their own, and give other last bits
+    with _threads("torch" in sys.modules).limit(
+        limits=1
+    ):  # several threads add in an order of their own, and give other last bits
         contribution = work(order, cohort, kept, _generator(secret, f"work {place}"))
     if contribution.vector.shape != (order.length,):
         raise InvariantError(f"{order.work} gave {contribution.vector.shape}, expected ({order.length},)")
@@ -81,6 +85,12 @@ def contribute(job: Job, order: Order, cohort: Cohort, kept: Arrays, secret: byt
         noise = discrete_gaussian(stream, variance, order.length)
         values = values + noise.astype(np.int64).astype(values.dtype)  # modulo 2^ring_bits, as the sum is
     return Encoded(values, contribution.kept, len(cohort))
+
+
+@cache
+def _threads(with_torch: bool) -> ThreadpoolController:
+    """The thread pools of what is loaded: looking for them takes milliseconds, so that it is done once."""
+    return ThreadpoolController()
 
 
 def _generator(secret: bytes, context: str) -> np.random.Generator:
