@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -39,14 +40,18 @@ class PrivacyLedger:
             if (known := charged.get(key)) is not None:
                 if known != mechanism:
                     raise ConfigError(f"{key} was charged for {known}, got {mechanism}: a round does not change")
-                return self._epsilon(charged.values())
-            spent = self._epsilon([*charged.values(), mechanism])
-            if not spent <= self.budget.epsilon:
-                raise BudgetSpent(
-                    f"round {key[-40:]} would bring epsilon to {spent:.4g} of {self.budget.epsilon:g} at "
-                    f"delta={self.budget.delta:g}: the budget is spent"
-                )
-            append_json_line(self.path, {"key": key, **asdict(mechanism)})
+                spent = self._epsilon(charged.values())
+            else:
+                spent = self._epsilon([*charged.values(), mechanism])
+                if not spent <= self.budget.epsilon:
+                    raise BudgetSpent(
+                        f"round {key[-40:]} would bring epsilon to {spent:.4g} of {self.budget.epsilon:g} at "
+                        f"delta={self.budget.delta:g}: the budget is spent"
+                    )
+                append_json_line(self.path, {"key": key, **asdict(mechanism)})
+            # also of a known key: whoever wrote it may have died before it was on the disk
+            _to_disk(self.path)
+            _to_disk(self.path.parent)
             return spent
 
     def spent(self) -> float:
@@ -58,9 +63,12 @@ class PrivacyLedger:
         for number, record in enumerate(read_json_lines(self.path), start=1):
             try:
                 key = record.pop("key")
-                yield key, Mechanism(**record)
+                charged = Mechanism(**record)
             except (TypeError, KeyError, AttributeError, ConfigError) as error:
                 raise InputError(f"not a charge: {error}", path=self.path, line=number) from None
+            if not isinstance(key, str):
+                raise InputError(f"got the key {key!r}, expected a text", path=self.path, line=number)
+            yield key, charged
 
     def _epsilon(self, rounds: Iterable[Mechanism]) -> float:
         return epsilon_of(rounds, self.budget.delta, self.budget.accounting)
@@ -71,3 +79,12 @@ class PrivacyLedger:
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would outlast a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

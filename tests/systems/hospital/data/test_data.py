@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError, InputError
-from sixfold.systems.hospital.data import heart
+from sixfold.systems.hospital.data import heart, tcga_brca
 from sixfold.systems.hospital.data.features import MATRICES, featurise
 from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import read_columns, write_table
@@ -141,3 +141,25 @@ def test_an_unknown_matrix_and_a_missing_variable_are_named() -> None:
     short = type(cohort)(cohort.site, cohort.patients, ("age",), cohort.X_ND[:, :1], cohort.y_N)
     with pytest.raises(InputError, match="no variables chol, cp"):
         featurise(short, "heart")
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "tcga_brca").exists(), reason="the files of the regions are not here")
+def test_the_regions_have_the_events_of_the_published_split() -> None:
+    regions = tcga_brca.read_folder(SHARED / "data" / "tcga_brca")
+    assert [int(cohort.y_N[test].sum()) for cohort, test in regions] == [14, 4, 8, 3, 2, 1]
+    assert {cohort.X_ND.shape[1] for cohort, _ in regions} == {39}
+
+
+def test_regions_are_read_and_what_does_not_fit_is_named(tmp_path: Path) -> None:
+    (tmp_path / "brca.csv").write_text("pid,age,E,T\na,50,1.0,100\nb,60,0.0,200\n")
+    split = tmp_path / "train_test_split.csv"
+    split.write_text("pid,fold,fold2\na,train,train_0\nb,test,test_0\n")
+    ((cohort, test),) = tcga_brca.read_folder(tmp_path)
+    assert cohort.features == ("age",)
+    assert test.tolist() == [False, True]
+    split.write_text("pid,fold,fold2\nc,train,train_0\n")
+    with pytest.raises(InputError, match=r"train_test_split\.csv:2: not a part of a region: c in train_0"):
+        tcga_brca.read_folder(tmp_path)
+    (tmp_path / "brca.csv").write_text("pid,age,E,T\na,old,1.0,100\n")
+    with pytest.raises(InputError, match=r"brca\.csv:2: not a patient"):
+        tcga_brca.read_folder(tmp_path)
