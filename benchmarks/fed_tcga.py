@@ -4,8 +4,8 @@
 
 Cox regression over summed risk sets (no region sends a row), features scaled by federated means and variances of the
 training patients. Penalty and kind of sum are chosen by cross-validation on the training patients; the test patients
-are looked at once. They hold 32 events in all: the interval, from resampling them, is wide, and says so. The peer is the
-best value of FLamby (du Terrail et al., NeurIPS 2022) that the issue of this benchmark names.
+are looked at once. They hold 32 events in all: the interval, from resampling them, is wide, and says so. The peer is
+the best value of FLamby (du Terrail et al., NeurIPS 2022) that the issue of this benchmark names.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _attempt(stream: KeyStream, variance: int, size: int) -> NDArray[np.int64]:
     whole = np.array([exponent >> 64 for exponent in exponents], dtype=np.uint64)
     fraction = np.array([exponent & _LOW_64 for exponent in exponents], dtype=np.uint64)
     accepted = (_runs(stream, len(laplace)) >= whole) & _exp_minus(stream, fraction)
-    return np.where(negative, -laplace, laplace)[accepted]
+    return np.asarray(np.where(negative, -laplace, laplace)[accepted])
 
 
 def _over(numerators: Words, denominator: int) -> Words:

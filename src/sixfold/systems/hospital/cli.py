@@ -1,4 +1,4 @@
-"""`sixfold hospital ...`: provision parties, run the demo, verify logs."""
+"""`sixfold hospital ...`: provision parties, run the demo, verify and account for logs."""
 
 from __future__ import annotations
 
@@ -64,6 +64,26 @@ def verify(
         for party, count in verified.unwitnessed.items():
             print(f"  {party}: the last {count} entries have been seen by nobody else")
     raise typer.Exit(1 if verified.findings else 0)
+
+
+@app.command()
+def account(
+    logs: Annotated[Path, typer.Argument(help="A folder with logs as for verify, or one hospital's audit.jsonl.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """What each hospital's data contributed and what epsilon is spent: facts for an impact assessment."""
+    from sixfold.systems.hospital.audit.export import assessment, assessment_markdown
+    from sixfold.systems.hospital.provision import COORDINATOR
+
+    if logs.is_file():
+        found = {logs.stem: logs}
+    else:
+        names = sorted(path.name for path in logs.iterdir() if path.name != COORDINATOR) if logs.is_dir() else []
+        found = {name: path for name in names if (path := _log_of(logs, name)) is not None}
+    if not found:
+        raise InputError("no audit.jsonl of any hospital", path=logs)
+    record = assessment(found)
+    print(json.dumps(record) if as_json else assessment_markdown(record))
 
 
 @app.command()

@@ -1,0 +1,72 @@
+"""What the logs of a federation say for those who have to account for it: each hospital, and an impact assessment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sixfold.files import read_json_lines
+
+__all__ = ["assessment", "assessment_markdown", "contribution"]
+
+
+def contribution(log: Path) -> dict[str, Any]:
+    """What a hospital's data contributed, and what epsilon is spent, from its own log.
+
+    jobs: of each job, what it was for, the rounds in which a vector left, the most records that one was computed over,
+    numbers sent, whether masked, and the epsilon after the last; 0 where no privacy was promised. refusals: how often,
+    by reason. Raises InputError for a file that is not JSON lines.
+    """
+    jobs: dict[str, dict[str, Any]] = {}
+    rounds: dict[str, set[int]] = {}
+    refusals = Counter[str]()
+    for entry in read_json_lines(log):
+        facts = entry["facts"]
+        match entry["kind"]:
+            case "round_offered":
+                _job(jobs, facts["job"]).update(purpose=facts["purpose"], output=facts["output"])
+            case "contribution":
+                job = _job(jobs, facts["job"])
+                rounds.setdefault(facts["job"], set()).add(facts["round"])
+                job["rounds"] = len(rounds[facts["job"]])
+                job["most_records"] = max(job["most_records"], facts["records"])
+                job["numbers_sent"] += facts["vector_length"]
+                job["masked"] = facts["protection"] == "masked"
+                job["epsilon"] = max(job["epsilon"], facts["epsilon_after"])
+            case "permit_decision" if not facts["allowed"]:
+                refusals[facts["reasons"]] += 1
+            case "refusal":
+                refusals[facts["why"]] += 1
+    return {"jobs": jobs, "refusals": dict(refusals)}
+
+
+def assessment(logs: Mapping[str, Path]) -> dict[str, Any]:
+    """Facts for a data-protection impact assessment (Regulation (EU) 2016/679, article 35(7)(a) and (d)).
+
+    What was computed for which purpose, what left each hospital and how it was protected, and what was refused. logs:
+    of each hospital, its file. The judgement of necessity and risk, (b) and (c), is the controller's.
+    """
+    hospitals = {name: contribution(path) for name, path in sorted(logs.items())}
+    purposes = {job["purpose"] for record in hospitals.values() for job in record["jobs"].values() if job["purpose"]}
+    return {"purposes": sorted(purposes), "hospitals": hospitals}
+
+
+def assessment_markdown(record: Mapping[str, Any]) -> str:
+    """The same for people."""
+    lines = ["# Facts for a data-protection impact assessment", "", f"Purposes: {', '.join(record['purposes'])}.", ""]
+    for name, said in record["hospitals"].items():
+        lines += [f"## {name}", "", "| job | output | rounds | records | numbers sent | masked | epsilon |"]
+        lines.append("| --- | --- | ---: | ---: | ---: | --- | ---: |")
+        for digest, job in said["jobs"].items():
+            cells = (digest[:12], job["output"], job["rounds"], job["most_records"], job["numbers_sent"])
+            masked = "yes" if job["masked"] else "no"
+            lines.append(f"| {' | '.join(map(str, cells))} | {masked} | {job['epsilon']:.4g} |")
+        lines += ["", *(f"- refused {count} times: {why}" for why, count in said["refusals"].items()), ""]
+    return "\n".join(lines)
+
+
+def _job(jobs: dict[str, dict[str, Any]], digest: str) -> dict[str, Any]:
+    fresh = {"purpose": "", "output": "", "rounds": 0, "most_records": 0, "numbers_sent": 0, "masked": False}
+    return jobs.setdefault(digest, {**fresh, "epsilon": 0.0})
