@@ -1,4 +1,4 @@
-"""Promises of the commands on logs: an untouched federation verifies, a touched one does not; both account for themselves."""
+"""Promises of the commands on logs: an untouched federation verifies, a touched one does not; both can account."""
 
 import json
 from pathlib import Path
