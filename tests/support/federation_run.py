@@ -89,8 +89,8 @@ class Federation:
         home = self.folder / cohort.site
         kit = load_kit(self.folder / "kits" / cohort.site, cohort.site)
 
-        def ledger(job: Job) -> PrivacyLedger | None:
-            return None if job.budget is None else PrivacyLedger(home / f"{job.federation}.jsonl", job.budget)
+        def ledgers(job: Job) -> list[PrivacyLedger]:
+            return [] if job.budget is None else [PrivacyLedger(home / f"{job.federation}.jsonl", job.budget)]
 
         return Site(
             kit,
@@ -98,7 +98,7 @@ class Federation:
             AuditLog(home / "audit.jsonl", kit.signing_key, cohort.site),
             site_secret(home),
             lambda digest: SiteState(home / digest[:16]),
-            ledger,
+            ledgers,
             self.clock,
         )
 

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError
-from sixfold.parts.clipping import integer_sensitivity
 
-__all__ = ["KeyStream", "closeness_of_sum", "discrete_gaussian", "integer_sensitivity", "noise_share_variance"]
+__all__ = ["KeyStream", "closeness_of_sum", "discrete_gaussian", "noise_share_variance"]
 
 _NEGLIGIBLE = 1e-15  # a distance that no promise of privacy is stated to
 _MOST_DEVIATION = 2**40  # units: its product with 2^22 still is a whole number of 64 bits

@@ -73,8 +73,8 @@ def many_runs_bound(
 ) -> float:
     """The bound from independent runs with and without one canary, and a detector that was fixed before them.
 
-    log((TPR - delta) / FPR), and the same of the detector that says the opposite, each rate at the unfavourable end of
-    its exact interval. It exceeds the true epsilon in at most a share 1 - confidence of such audits. Source: Nasr et
+    log((TPR - delta) / FPR) or, if larger, log((1 - FPR - delta) / (1 - TPR)), both rates at the unfavourable end of
+    their exact intervals. It exceeds the true epsilon in at most a share 1 - confidence of such audits. Source: Nasr et
     al., "Adversary instantiation: lower bounds for differentially private machine learning", IEEE S&P 2021; Clopper
     and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26,
     1934. Raises ConfigError.

@@ -10,12 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sixfold.errors import InputError
+from sixfold.parts.privacy_ledger import BudgetSpent
+from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.federation.job import Job, Output, Split
-from sixfold.systems.hospital.hospital_folder import FolderRecords, JobRefused, lay_out
+from sixfold.systems.hospital.hospital_folder import FolderRecords, JobRefused, lay_out, open_site
 from sixfold.systems.hospital.keys import key_text
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit, write_permit
+from sixfold.systems.hospital.provision import Kit
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -136,3 +139,20 @@ def test_without_a_register_of_opt_outs_nothing_is_read(hospital: Path) -> None:
     (hospital / "opt_out.csv").unlink()
     with pytest.raises(InputError, match="no opt-out register"):
         records(hospital).admit(JOB)
+
+
+def test_jobs_of_other_names_share_the_budget_of_their_permit(hospital: Path, tmp_path: Path) -> None:
+    permit = sign_permit(PERMIT.model_copy(update={"epsilon": 1.0, "delta": 1e-3}), AUTHORITY)
+    write_permit(hospital / "permits" / "P-1.yaml", permit)
+    budget = Budget(1.0, 1e-3)
+    mechanism = Mechanism(1.0, noise_for(budget, 4), 2)
+    site = open_site(hospital, tmp_path / "state", Kit("cleveland", AUTHORITY, {}), lambda: NOW.timestamp())
+    for name in ("first", "second", "third"):
+        job = replace(JOB, federation=name, mechanism=mechanism, budget=budget)
+        for round_ in range(2):
+            key = f"{job.digest} {round_}"
+            if name == "third":
+                with pytest.raises(BudgetSpent):
+                    [ledger.charge(key, mechanism) for ledger in site.ledgers_of(job)]
+            else:
+                assert len([ledger.charge(key, mechanism) for ledger in site.ledgers_of(job)]) == 2

@@ -19,6 +19,7 @@ from sixfold.design.yaml_source import load_yaml
 from sixfold.errors import UserError
 from sixfold.files import replace_bytes
 from sixfold.parts.privacy_ledger import PrivacyLedger
+from sixfold.parts.privacy_mechanism import Budget
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
@@ -97,6 +98,13 @@ class FolderRecords:
         chosen = cohort.take(staying_N & part_N)
         return featurise(chosen, job.matrix) if job.matrix else chosen
 
+    def allowance(self, job: Job) -> Budget | None:
+        """What the job's permit lets all jobs under it spend together, for each patient; None if it does not say."""
+        permit = self._permit(job.permit)
+        if permit is None or permit.epsilon is None or permit.delta is None:
+            return None
+        return Budget(permit.epsilon, permit.delta)
+
     def _permit(self, name: str) -> Permit | None:
         path = self.folder / "permits" / f"{name}.yaml"
         # a name is only looked up: it cannot lead out of the folder
@@ -136,17 +144,23 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
     """The hospital of this folder as a party of federations; `home` is where it keeps state, ledgers and log."""
     log = AuditLog(home / "audit.jsonl", kit.signing_key, kit.name)
 
-    def ledger(job: Job) -> PrivacyLedger | None:
-        # one for each dataset and promise: what several jobs of a federation spend adds up
-        return None if job.budget is None else PrivacyLedger(home / "privacy" / f"{job.federation}.jsonl", job.budget)
+    records = FolderRecords(folder, log, clock)
+
+    def ledgers(job: Job) -> list[PrivacyLedger]:
+        """What jobs of one federation spend adds up, and what all jobs under one permit spend, whatever their names."""
+        if job.budget is None:
+            return []
+        books = [PrivacyLedger(home / "privacy" / f"{job.federation}.jsonl", job.budget)]
+        allowed = records.allowance(job)
+        return [*books, PrivacyLedger(home / "privacy" / f"permit {job.permit}.jsonl", allowed)] if allowed else books
 
     return Site(
         kit,
-        FolderRecords(folder, log, clock),
+        records,
         log,
         site_secret(home),
         lambda digest: SiteState(home / "jobs" / digest[:16]),
-        ledger,
+        ledgers,
         clock,
     )
 

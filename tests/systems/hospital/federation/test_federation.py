@@ -99,7 +99,7 @@ def test_killed_at_any_message_it_resumes_spends_nothing_twice_and_its_logs_veri
     job = a_job(SITES, mechanism=mechanism, budget=budget)
     algorithm = make_algorithm("dp_gradient", 3, {"rounds": 3, "clip": 1.0, "expected_batch": 250.0})
     messages = 4 + 3 * 4 * 5  # the offer, and five messages to each hospital in each round
-    for at in range(1, messages, 3):
+    for at in range(1, messages, 3):  # coprime to the messages of a round: every step at every hospital
         current = Federation(tmp_path / f"{at}", DATA, change=kills(at, before=before, who=who))
         run_until_done(current, job, algorithm)
         assert no_findings(current)

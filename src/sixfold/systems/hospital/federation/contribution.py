@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from sixfold.errors import ConfigError, InvariantError
-from sixfold.parts.discrete_gaussian import KeyStream, discrete_gaussian, integer_sensitivity, noise_share_variance
+from sixfold.parts.clipping import integer_sensitivity
+from sixfold.parts.discrete_gaussian import KeyStream, discrete_gaussian, noise_share_variance
 from sixfold.parts.fixed_point import FixedPoint
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.job import Job

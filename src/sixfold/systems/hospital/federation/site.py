@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,7 +60,7 @@ class _Running:
 
     job: Job
     state: SiteState
-    ledger: PrivacyLedger | None
+    ledgers: tuple[PrivacyLedger, ...]  # what the job promised, and what its permit allows all jobs together
     attempt: _Attempt | None = None
 
 
@@ -77,11 +77,11 @@ class Site:
         log: AuditLog,
         secret: bytes,
         state_of: Callable[[str], SiteState],
-        ledger_of: Callable[[Job], PrivacyLedger | None],
+        ledgers_of: Callable[[Job], Sequence[PrivacyLedger]],
         clock: Callable[[], float],
     ) -> None:
         self.kit, self.records, self.log, self.secret = kit, records, log, secret
-        self.state_of, self.ledger_of, self.clock = state_of, ledger_of, clock
+        self.state_of, self.ledgers_of, self.clock = state_of, ledgers_of, clock
         self.running: dict[str, _Running] = {}
         log.append("started", {}, clock())
 
@@ -149,7 +149,7 @@ class Site:
         patients = self.records.admit(job)
         known = self.running.get(job.digest)
         if known is None:
-            self.running[job.digest] = _Running(job, self.state_of(job.digest), self.ledger_of(job))
+            self.running[job.digest] = _Running(job, self.state_of(job.digest), tuple(self.ledgers_of(job)))
         self.log.append(
             "round_offered", {"job": job.digest, "purpose": job.purpose, "output": job.output.value}, self.clock()
         )
@@ -183,8 +183,9 @@ class Site:
         if (known := running.state.vector(round_, digest)) is not None:
             return known
         job = running.job
-        if running.ledger is not None and job.mechanism is not None:
-            running.ledger.charge(f"{job.digest} {round_}", job.mechanism)
+        if job.mechanism is not None:
+            for ledger in running.ledgers:
+                ledger.charge(f"{job.digest} {round_}", job.mechanism)
         encoded = contribute(job, order, cohort, self._kept(running), self.secret, round_)
         running.state.keep_vector(round_, digest, encoded)
         return encoded
@@ -209,7 +210,6 @@ class Site:
 
     def _log_contribution(self, running: _Running, attempt: _Attempt) -> None:
         """Before it leaves."""
-        ledger = running.ledger
         self.log.append(
             "contribution",
             {
@@ -220,7 +220,7 @@ class Site:
                 "vector_length": len(attempt.encoded.values),
                 "records": attempt.encoded.records,
                 "protection": running.job.protection.value,
-                "epsilon_after": ledger.spent() if ledger is not None else 0.0,
+                "epsilon_after": max((ledger.spent() for ledger in running.ledgers), default=0.0),
             },
             self.clock(),
         )
