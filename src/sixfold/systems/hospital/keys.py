@@ -45,12 +45,16 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def signed_by(key: Ed25519PublicKey, signature: str, content: bytes) -> bool:
-    """Whether this is the key's signature, in hexadecimal letters, under the content."""
+    """Whether this is the key's signature, in small hexadecimal letters, under the content.
+
+    One signature has one text: capitals or spaces in it would be a change of a log that nobody finds.
+    """
     try:
-        key.verify(bytes.fromhex(signature), content)
+        raw = bytes.fromhex(signature)
+        key.verify(raw, content)
     except (InvalidSignature, ValueError):
         return False
-    return True
+    return raw.hex() == signature
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,9 +96,10 @@ def head_bytes(party: str, index: int, digest: str) -> bytes:
     return f"sixfold head 1\n{party}\n{index}\n{digest}".encode()
 
 
-def valid_head(party: str, head: Any, roster: Mapping[str, Ed25519PublicKey]) -> bool:
-    """Whether it is a head that this party signed."""
-    match head:
-        case {"index": int(index), "hash": str(digest), "signature": str(signature)} if party in roster:
-            return signed_by(roster[party], signature, head_bytes(party, index, digest))
+def valid_head(party: Any, head: Any, roster: Mapping[str, Ed25519PublicKey]) -> bool:
+    """Whether it is a head that this party signed, of an entry: that of an empty log says nothing about a later one."""
+    match party, head:
+        case str(), {"index": int(index), "hash": str(digest), "signature": str(signature)} if party in roster:
+            entry = index >= 0 and re.fullmatch("[0-9a-f]{64}", digest) is not None
+            return entry and signed_by(roster[party], signature, head_bytes(party, index, digest))
     return False
