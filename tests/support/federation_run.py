@@ -100,6 +100,7 @@ class Federation:
             lambda digest: SiteState(home / digest[:16]),
             ledgers,
             self.clock,
+            home / "notes.jsonl",
         )
 
     def restart(self, name: str) -> None:

@@ -162,6 +162,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         lambda digest: SiteState(home / "jobs" / digest[:16]),
         ledgers,
         clock,
+        home / "notes.jsonl",
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from federation_run import Federation, a_job, cohorts
 
-from sixfold.errors import ConfigError
+from sixfold.errors import ConfigError, InputError
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.systems.hospital.audit.verify import verify_logs
@@ -174,3 +174,18 @@ def test_training_that_is_no_sum_over_records_is_refused_under_privacy(tmp_path:
         Federation(tmp_path, DATA).coordinator().run(job, NEWTON, seed=0)
     why = (tmp_path / "site0" / "audit.jsonl").read_text()
     assert "not a sum over records" in why
+
+
+def test_what_an_error_quotes_of_a_record_stays_at_its_hospital(tmp_path: Path) -> None:
+    class Broken:
+        def __init__(self, cohort: object) -> None: ...
+
+        def admit(self, job: Job) -> object:
+            raise InputError("got outcome 'Jane Doe, ill', expected 0 or 1", field="disease")
+
+    federation = Federation(tmp_path, DATA, records=Broken)
+    with pytest.raises(FederationRefused, match="site2: an error in what was read") as refused:
+        federation.coordinator().run(a_job(SITES), NEWTON, seed=0)
+    assert "Jane" not in str(refused.value)
+    told = [path for path in tmp_path.rglob("*.jsonl") if "Jane" in path.read_text()]
+    assert sorted(path.name for path in told) == ["notes.jsonl"] * 4

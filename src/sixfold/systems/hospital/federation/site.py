@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from sixfold.errors import UserError
+from sixfold.errors import InputError, UserError
+from sixfold.files import append_json_line
 from sixfold.parts.array_codec import pack, unpack
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.secure_sum import Party
@@ -79,7 +81,9 @@ class Site:
         state_of: Callable[[str], SiteState],
         ledgers_of: Callable[[Job], Sequence[PrivacyLedger]],
         clock: Callable[[], float],
+        notes: Path,
     ) -> None:
+        self.notes = notes  # of errors, for the hospital alone: never sent, never in a log that others read
         self.kit, self.records, self.log, self.secret = kit, records, log, secret
         self.state_of, self.ledgers_of, self.clock = state_of, ledgers_of, clock
         self.running: dict[str, _Running] = {}
@@ -98,14 +102,22 @@ class Site:
         try:
             answer, kind = self._answer(header, unpack(body, LIMIT_BYTES)), "answer"
         except (UserError, KeyError, TypeError, AttributeError, ValueError) as error:
-            # what is not a UserError comes of a body that is not one of its phase
-            why = str(error) if isinstance(error, UserError) else f"not a message of phase {header.phase}"
+            why = self._told(header, error)
             self.log.append(
                 "refusal", {"round": header.round, "phase": header.phase, "why": why[:_REASON]}, self.clock()
             )
             answer, kind = {"why": why}, "refused"
         reply = Header(header.federation, self.name, COORDINATOR, kind, header.round, header.attempt, header.phase)
         return seal(self.kit.signing_key, reply, pack({**answer, "head": self.log.signed_head()}))
+
+    def _told(self, header: Header, error: Exception) -> str:
+        """What the others may know of it: an InputError can quote a record, so that its text stays at the hospital."""
+        if isinstance(error, InputError):
+            self.notes.touch(mode=0o600)
+            append_json_line(self.notes, {"round": header.round, "phase": header.phase, "what": str(error)})
+            return "an error in what was read: the hospital has it in its notes"
+        # what is not a UserError comes of a body that is not one of its phase
+        return str(error) if isinstance(error, UserError) else f"not a message of phase {header.phase}"
 
     def _answer(self, header: Header, body: Mapping[str, Any]) -> dict[str, Any]:
         for party, head in body.get("heads", {}).items():
