@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 import ssl
 import stat
 from pathlib import Path
@@ -66,6 +67,38 @@ def test_a_roster_with_another_key_or_another_founder_is_refused(kits: Path, tmp
         load_kit(kit, "north", founder=roster["parties"]["south"])
     with pytest.raises(InputError, match=r"signing\.key: no such file"):
         load_kit(tmp_path / "nobody", "north")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("signing.key", None),
+        ("signing.key", "zz"),
+        ("signing.key", "ab" * 31),
+        ("signing.key", "\u00e9"),
+        ("roster.json", None),
+        ("roster.json", "{"),
+        ("roster.json", "[]"),
+        ("roster.json", '{"parties": {}, "founder": "zz", "signature": ""}'),
+        ("roster.json", '{"parties": {"north": "\\ud800"}, "founder": "%s", "signature": ""}' % ("ab" * 32)),
+    ],
+)
+def test_a_missing_or_broken_file_is_named(kits: Path, tmp_path: Path, file: str, text: str | None) -> None:
+    kit = Path(shutil.copytree(kits / "north", tmp_path / "north"))
+    (kit / file).unlink()
+    if text is not None:
+        (kit / file).write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_kit(kit, "north")
+    assert caught.value.path == kit / file
+    assert text is None or len(text) < 60 or text not in str(caught.value)  # what may be a key is not shown
+
+
+def test_a_key_that_is_another_partys_is_refused(kits: Path, tmp_path: Path) -> None:
+    kit = Path(shutil.copytree(kits / "north", tmp_path / "north"))
+    shutil.copy(kits / "south" / "signing.key", kit / "signing.key")
+    with pytest.raises(InputError, match="another key of north"):
+        load_kit(kit, "north")
 
 
 def handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> None:

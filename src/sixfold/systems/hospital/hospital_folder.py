@@ -89,7 +89,7 @@ class FolderRecords:
             raise JobRefused("; ".join(reasons))
         opted_out = read_opt_outs(self.folder / "opt_out.csv")
         cohort, test_N = self._table(job.features)
-        staying_N = ~np.isin(cohort.patients, list(opted_out))
+        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
         reasons = enough(permit, int(staying_N.sum())).reasons
         self._note(job, reasons)
         if reasons:

@@ -96,9 +96,14 @@ def read_roster(path: Path, founder: str | None = None) -> dict[str, Ed25519Publ
             pass
         case _:
             raise InputError("not a roster", path=path)
-    if not signed_by(public_key(founder or founded), signature, json_text(parties).encode()):
-        raise InputError("the founder did not sign this roster", path=path)
-    return {party: public_key(text) for party, text in parties.items()}
+    try:
+        if not signed_by(public_key(founder or founded), signature, json_text(parties).encode()):
+            raise InputError("the founder did not sign this roster", path=path)
+        return {party: public_key(text) for party, text in parties.items()}
+    except UnicodeEncodeError:
+        raise InputError("not a roster", path=path) from None
+    except InputError as error:
+        raise error if error.path else InputError(f"the founder's or a party's key: {error}", path=path) from None
 
 
 def _certificate(

@@ -1,6 +1,7 @@
 """Promises of a federation: the same model as in plain, whoever drops out or is killed; nothing told twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.systems.hospital.audit.verify import verify_logs
 from sixfold.systems.hospital.federation.coordinator import FederationRefused, FederationStalled
-from sixfold.systems.hospital.federation.job import Job, Protection
+from sixfold.systems.hospital.federation.job import Job, Output, Protection
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit
-from sixfold.systems.hospital.train.algorithm import Algorithm
+from sixfold.systems.hospital.train.algorithm import Algorithm, Order, State
 from sixfold.systems.hospital.train.choose import make_algorithm
 from sixfold.systems.hospital.train.pooled import run_in_plain
 
@@ -189,3 +190,30 @@ def test_what_an_error_quotes_of_a_record_stays_at_its_hospital(tmp_path: Path) 
     assert "Jane" not in str(refused.value)
     told = [path for path in tmp_path.rglob("*.jsonl") if "Jane" in path.read_text()]
     assert sorted(path.name for path in told) == ["notes.jsonl"] * 4
+
+
+@pytest.mark.parametrize("output", [Output.STATISTICS, Output.METRICS])
+def test_a_model_update_is_one_whatever_the_job_calls_it(tmp_path: Path, output: Output) -> None:
+    federation = Federation(tmp_path, DATA)
+    with pytest.raises(FederationStalled):
+        federation.coordinator().run(a_job(SITES, output=output, protection=Protection.PLAIN), NEWTON, seed=0)
+    entries = (tmp_path / "site0" / "audit.jsonl").read_text()
+    assert f"newton_terms is model_update, this job is about {output.value}" in entries
+    assert '"kind":"contribution"' not in entries
+
+
+def test_an_order_of_another_length_is_refused_and_the_hospital_stays_up(tmp_path: Path) -> None:
+    class Longer:
+        rounds = 1
+        init = staticmethod(NEWTON.init)
+        step = staticmethod(NEWTON.step)
+
+        def order(self, state: State) -> Order:
+            order = NEWTON.order(state)
+            return replace(order, length=order.length + 1)
+
+    federation = Federation(tmp_path, DATA)
+    with pytest.raises(FederationStalled):
+        federation.coordinator().run(a_job(SITES), Longer(), seed=0)
+    assert "the order says" in (tmp_path / "site0" / "audit.jsonl").read_text()
+    assert federation.coordinator().run(a_job(SITES, federation="next"), NEWTON, seed=0).state.round == 4

@@ -1,6 +1,7 @@
 """Promises of permits and opt-outs: a hospital says no unless everything says yes, and says which field forbids it."""
 
 import datetime
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,13 @@ def test_no_permit_no_answer() -> None:
         ("epsilon", {"epsilon": 1.01}),
         ("epsilon", {"epsilon": None, "delta": None}),
         ("delta", {"delta": 2e-3}),
+        ("epsilon", {"epsilon": math.nan}),
+        ("epsilon", {"epsilon": math.inf}),
+        ("epsilon", {"epsilon": 0.0}),
+        ("epsilon", {"epsilon": -1.0}),
+        ("delta", {"delta": math.nan}),
+        ("delta", {"delta": -1e-3}),
+        ("minimum_sites", {"minimum_sites": math.nan}),
     ],
 )
 def test_one_thing_more_than_the_permit_allows_is_refused_by_its_field(field: str, change: dict[str, object]) -> None:
@@ -70,9 +78,50 @@ def test_one_thing_more_than_the_permit_allows_is_refused_by_its_field(field: st
     assert [reason.split(":")[0] for reason in reasons] == [field]
 
 
-@pytest.mark.parametrize("days", [-2, 1, 400])
-def test_a_permit_counts_only_while_it_is_in_force(days: int) -> None:
-    assert decide(REQUEST, PERMIT, TRUSTED, NOW + datetime.timedelta(days=days)).reasons[0].startswith("expires")
+@pytest.mark.parametrize(
+    ("days", "field"), [(-400, "not_before"), (-2, "not_before"), (1, "expires"), (400, "expires")]
+)
+def test_a_permit_counts_only_while_it_is_in_force(days: int, field: str) -> None:
+    reasons = decide(REQUEST, PERMIT, TRUSTED, NOW + datetime.timedelta(days=days)).reasons
+    assert [reason.split(":")[0] for reason in reasons] == [field]
+
+
+def words(*but: str) -> st.SearchStrategy[str]:
+    return st.text(max_size=20).filter(lambda text: text not in but)
+
+
+MUTATIONS = st.one_of(
+    st.tuples(st.just("id"), st.fixed_dictionaries({"permit": words("P-1")})),
+    st.tuples(st.just("dataset"), st.fixed_dictionaries({"dataset": words("hearts")})),
+    st.tuples(st.just("purpose"), st.fixed_dictionaries({"purpose": words("scientific-research")})),
+    st.tuples(st.just("outputs"), st.fixed_dictionaries({"output": words(*PERMIT.outputs)})),
+    st.tuples(st.just("features"), st.fixed_dictionaries({"features": st.tuples(st.just("age"), words("age", "sex"))})),
+    st.tuples(st.just("minimum_sites"), st.fixed_dictionaries({"minimum_sites": st.integers(max_value=2)})),
+    st.tuples(st.just("masked"), st.fixed_dictionaries({"masked": st.just(False)})),
+    st.tuples(
+        st.just("epsilon"),
+        st.fixed_dictionaries({"epsilon": st.none() | st.floats().filter(lambda value: not 0 < value <= 1)}),
+    ),
+    st.tuples(
+        st.just("delta"), st.fixed_dictionaries({"delta": st.floats().filter(lambda value: not 0 < value <= 1e-3)})
+    ),
+)
+
+
+@given(MUTATIONS)
+def test_any_request_that_differs_in_one_thing_is_refused_by_that_field(
+    mutation: tuple[str, dict[str, object]],
+) -> None:
+    field, change = mutation
+    decision = decide(replace(REQUEST, **change), PERMIT, TRUSTED, NOW)  # type: ignore[arg-type]
+    assert not decision.allowed
+    assert [reason.split(":")[0] for reason in decision.reasons] == [field]
+
+
+@pytest.mark.parametrize("output", ["statistics", "metrics"])
+def test_aggregates_need_neither_mask_nor_privacy_but_the_permit_has_to_list_them(output: str) -> None:
+    request = replace(REQUEST, output=output, masked=False, epsilon=None, delta=None)
+    assert decide(request, PERMIT, TRUSTED, NOW).allowed is (output == "statistics")
 
 
 @given(
@@ -133,6 +182,11 @@ def test_the_register_of_opt_outs_is_read(tmp_path: Path) -> None:
         ("id\n", ":1"),
         ("patient,date\np1\n", ":2"),
         ("patient,date\np1,soon\n", ":2"),
+        ("patient,date\n,2026-01-02\n", ":2"),
+        ("patient,date\np1,2026-01-02\n\n", ":3"),
+        ('patient,date\n"p\n1",2026-01-02\np2,soon\n', ":4"),
+        ('patient,date\n"p1"x,2026-01-02\n', "cannot be read"),
+        ('patient,date\n"p1,2026-01-02\n', "cannot be read"),
     ],
 )
 def test_an_unclear_register_is_none(tmp_path: Path, text: str | None, where: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sixfold.errors import InputError
 from sixfold.files import read_json_lines
 
 __all__ = ["assessment", "assessment_markdown", "contribution"]
@@ -17,28 +18,18 @@ def contribution(log: Path) -> dict[str, Any]:
 
     jobs: of each job, what it was for, the rounds in which a vector left, the most records that one was computed over,
     numbers sent, whether masked, and the epsilon after the last; 0 where no privacy was promised. refusals: how often,
-    by reason. Raises InputError for a file that is not JSON lines.
+    by reason. Raises InputError for a file that is missing or holds something else: nothing known is not nothing sent.
     """
+    if not log.exists():
+        raise InputError("no such file", path=log)
     jobs: dict[str, dict[str, Any]] = {}
     rounds: dict[str, set[int]] = {}
     refusals = Counter[str]()
-    for entry in read_json_lines(log):
-        facts = entry["facts"]
-        match entry["kind"]:
-            case "round_offered":
-                _job(jobs, facts["job"]).update(purpose=facts["purpose"], output=facts["output"])
-            case "contribution":
-                job = _job(jobs, facts["job"])
-                rounds.setdefault(facts["job"], set()).add(facts["round"])
-                job["rounds"] = len(rounds[facts["job"]])
-                job["most_records"] = max(job["most_records"], facts["records"])
-                job["numbers_sent"] += facts["vector_length"]
-                job["masked"] = facts["protection"] == "masked"
-                job["epsilon"] = max(job["epsilon"], facts["epsilon_after"])
-            case "permit_decision" if not facts["allowed"]:
-                refusals[facts["reasons"]] += 1
-            case "refusal":
-                refusals[facts["why"]] += 1
+    for line, entry in enumerate(read_json_lines(log), start=1):
+        try:
+            _count(entry["kind"], entry["facts"], jobs, rounds, refusals)
+        except (KeyError, TypeError):
+            raise InputError("not an entry of a log: verify it first", path=log, line=line) from None
     return {"jobs": jobs, "refusals": dict(refusals)}
 
 
@@ -65,6 +56,32 @@ def assessment_markdown(record: Mapping[str, Any]) -> str:
             lines.append(f"| {' | '.join(map(str, cells))} | {masked} | {job['epsilon']:.4g} |")
         lines += ["", *(f"- refused {count} times: {why}" for why, count in said["refusals"].items()), ""]
     return "\n".join(lines)
+
+
+def _count(
+    kind: str,
+    facts: Mapping[str, Any],
+    jobs: dict[str, dict[str, Any]],
+    rounds: dict[str, set[int]],
+    refusals: Counter[str],
+) -> None:
+    """Add one entry to what is known."""
+    match kind:
+        case "round_offered":
+            _job(jobs, facts["job"]).update(purpose=facts["purpose"], output=facts["output"])
+        case "contribution":
+            job = _job(jobs, facts["job"])
+            masked = facts["protection"] == "masked"
+            job["masked"] = masked and (job["masked"] or job["rounds"] == 0)  # not after one vector that was plain
+            rounds.setdefault(facts["job"], set()).add(facts["round"])
+            job["rounds"] = len(rounds[facts["job"]])
+            job["most_records"] = max(job["most_records"], facts["records"])
+            job["numbers_sent"] += facts["vector_length"]
+            job["epsilon"] = max(job["epsilon"], facts["epsilon_after"])
+        case "permit_decision" if not facts["allowed"]:
+            refusals[facts["reasons"]] += 1
+        case "refusal":
+            refusals[facts["why"]] += 1
 
 
 def _job(jobs: dict[str, dict[str, Any]], digest: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from sixfold.errors import ConfigError, InvariantError
+from sixfold.errors import ConfigError
 from sixfold.parts.clipping import integer_sensitivity
 from sixfold.parts.discrete_gaussian import KeyStream, discrete_gaussian, noise_share_variance
 from sixfold.parts.fixed_point import FixedPoint
@@ -78,7 +78,7 @@ def contribute(job: Job, order: Order, cohort: Cohort, kept: Arrays, secret: byt
     ):  # several threads add in an order of their own, and give other last bits
         contribution = work(order, cohort, kept, _generator(secret, f"work {place}"))
     if contribution.vector.shape != (order.length,):
-        raise InvariantError(f"{order.work} gave {contribution.vector.shape}, expected ({order.length},)")
+        raise ConfigError(f"{order.work} gives {len(contribution.vector)} numbers, the order says {order.length}")
     coder = fixed_point(job)
     values = coder.encode(contribution.vector)
     if variance := site_variance(job, order.length):

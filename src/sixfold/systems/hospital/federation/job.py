@@ -12,7 +12,7 @@ from sixfold.errors import ConfigError, InputError
 from sixfold.parts.array_codec import pack
 from sixfold.parts.privacy_mechanism import Budget, Mechanism
 
-__all__ = ["Job", "Output", "Protection", "Split"]
+__all__ = ["Job", "Output", "Protection", "Split", "output_of"]
 
 _MOST_SITES = 1_000
 
@@ -30,6 +30,14 @@ class Output(StrEnum):
     STATISTICS = "statistics"
     MODEL_UPDATE = "model_update"
     METRICS = "metrics"
+
+
+_OF_WORK = {"score_histograms": Output.METRICS, "statistics": Output.STATISTICS}
+
+
+def output_of(work: str) -> Output:
+    """What the answer to a local work is, whatever a job calls it: permits, masks and noise hang on that."""
+    return _OF_WORK.get(work, Output.MODEL_UPDATE)
 
 
 class Split(StrEnum):

@@ -16,7 +16,7 @@ from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, se
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.contribution import Encoded, contribute
-from sixfold.systems.hospital.federation.job import Job, Output, Protection
+from sixfold.systems.hospital.federation.job import Job, Output, Protection, output_of
 from sixfold.systems.hospital.federation.messages import (
     LIMIT_BYTES,
     Phase,
@@ -172,6 +172,8 @@ class Site:
         if job.output is Output.METRICS and job.mechanism is not None:
             raise RoundRefused("metrics are aggregates of their own: no mechanism covers them")
         order, parties = order_from(body.get("order")), tuple(map(str, body.get("parties", ())))
+        if output_of(order.work) is not job.output:
+            raise RoundRefused(f"{order.work} is {output_of(order.work).value}, this job is about {job.output.value}")
         if self.name not in parties or not set(parties) <= set(job.sites) or len(parties) < job.minimum_sites:
             raise RoundRefused(f"{len(parties)} hospitals are asked, {job.minimum_sites} of this job are the least")
         cohort = self.records.admit(job)  # before anything is computed: a permit may have ended meanwhile

@@ -56,7 +56,8 @@ def decide(request: Request, permit: Permit | None, trusted: Sequence[Ed25519Pub
     if not any(permit.signed(key) for key in trusted):
         reasons.append("signature: none of those whose permits count here signed it")
     if not permit.holds_at(now):
-        reasons.append(f"expires: in force from {permit.not_before:%Y-%m-%d} to {permit.expires:%Y-%m-%d}")
+        field = "not_before" if now < permit.not_before else "expires"
+        reasons.append(f"{field}: in force from {permit.not_before:%Y-%m-%d} to {permit.expires:%Y-%m-%d}")
     if permit.dataset != request.dataset:
         reasons.append(f"dataset: got {request.dataset}, it is for {permit.dataset}")
     if permit.purpose.value != request.purpose:
@@ -65,7 +66,7 @@ def decide(request: Request, permit: Permit | None, trusted: Sequence[Ed25519Pub
         reasons.append(f"outputs: {request.output} may not leave, only {', '.join(permit.outputs)}")
     if more := sorted(set(request.features) - set(permit.features)):
         reasons.append(f"features: {', '.join(more)} are not covered")
-    if request.minimum_sites < permit.minimum_sites:
+    if not request.minimum_sites >= permit.minimum_sites:  # so that what is not a number is refused
         reasons.append(f"minimum_sites: got {request.minimum_sites}, at least {permit.minimum_sites}")
     if request.output == _MODEL_UPDATE:
         reasons.extend(_protection(request, permit))
@@ -87,8 +88,8 @@ def _protection(request: Request, permit: Permit) -> list[str]:
         if request.epsilon is None or request.delta is None:
             reasons.append(f"epsilon: no privacy is promised, at most {permit.epsilon:g} may be spent")
         else:
-            if request.epsilon > permit.epsilon:
-                reasons.append(f"epsilon: got {request.epsilon:g}, at most {permit.epsilon:g}")
-            if request.delta > permit.delta:
-                reasons.append(f"delta: got {request.delta:g}, at most {permit.delta:g}")
+            if not 0 < request.epsilon <= permit.epsilon:
+                reasons.append(f"epsilon: got {request.epsilon:g}, more than 0 and at most {permit.epsilon:g}")
+            if not 0 < request.delta <= permit.delta:
+                reasons.append(f"delta: got {request.delta:g}, more than 0 and at most {permit.delta:g}")
     return reasons

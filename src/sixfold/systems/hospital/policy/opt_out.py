@@ -21,15 +21,16 @@ def read_opt_outs(path: Path) -> frozenset[str]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+            reader = csv.reader(file, strict=True)  # a quote out of place is unclear
+            rows = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise InputError("no opt-out register: without it no record may be read", path=path) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"the opt-out register cannot be read: {error}", path=path) from None
-    if not rows or rows[0] != _HEADER:
+    if not rows or rows[0][1] != _HEADER:
         raise InputError(f"expected the header {','.join(_HEADER)}", path=path, line=1)
     patients = set()
-    for line, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         try:
             patient, day = row
             date.fromisoformat(day)

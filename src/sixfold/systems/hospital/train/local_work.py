@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sixfold.systems.hospital.statistics import statistics_work
 from sixfold.systems.hospital.train.algorithm import LocalWork
 from sixfold.systems.hospital.train.cox import cox_sums
 from sixfold.systems.hospital.train.evaluation import score_histograms
@@ -27,4 +28,5 @@ LOCAL_WORK: Mapping[str, LocalWork] = {
     "personal_sgd": personal_sgd,
     "scaffold": scaffold_work,
     "score_histograms": score_histograms,
+    "statistics": statistics_work,
 }
