@@ -1,6 +1,9 @@
 """Promises of the data at the sites: the same patients whatever the storage, wrong units named, nothing invented."""
 
+import csv
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,34 @@ def test_a_torn_row_is_named_by_its_line(tmp_path: Path) -> None:
         read_columns(tmp_path / "patients.csv", ["chol"])
 
 
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"patient,chol\na,200\nM\xfcller,1\n", r"patients\.csv:3: not UTF-8"),
+        (b'patient,chol\na,200\n"b"x,1\n', r"patients\.csv:3: cannot be read"),
+        (b"patient,chol,chol\na,200,5.2\n", r"patients\.csv: two columns are named chol"),
+    ],
+)
+def test_an_unclear_csv_is_refused_and_names_the_place(tmp_path: Path, content: bytes, match: str) -> None:
+    (tmp_path / "patients.csv").write_bytes(content)
+    with pytest.raises(InputError, match=match):
+        read_columns(tmp_path / "patients.csv", ["chol"])
+
+
+def test_a_database_without_the_table_says_so_and_a_view_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "patients.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE everything (patient, chol, address)")
+        connection.execute("INSERT INTO everything VALUES ('a', 200.0, 'somewhere')")
+    with pytest.raises(InputError, match="no table or view named patients"):
+        read_columns(path, ["chol"])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE VIEW patients AS SELECT patient, chol FROM everything")
+    assert read_columns(path, ["chol"]) == {"chol": [200.0]}
+    with pytest.raises(InputError, match="no column address"):
+        read_columns(path, ["address"])
+
+
 @pytest.mark.parametrize("name", ["none.csv", "table.xls", "broken.parquet", "broken.sqlite"])
 def test_what_is_no_table_is_refused(tmp_path: Path, name: str) -> None:
     if name.startswith("broken"):
@@ -78,6 +109,31 @@ def test_a_wrong_unit_is_found_and_named(variable: str, values: list[object], de
         harmonise(raw(lab=values), mapping, "north", "id", "ill")
 
 
+def test_values_in_another_unit_than_the_others_are_set_aside_and_the_unit_named() -> None:
+    table = raw(lab=[100.0, 110.0, 95.0, 88.0, 130.0, 99.0, 105.0, 5.1, 6.2, 2000.0])
+    cohort, findings = harmonise(table, {"glucose": Source(column="lab", unit="mg/dL")}, "north", "id", "ill")
+    assert {(f.why, f.count) for f in findings} == {
+        ("not within 20 to 900 mg/dL, usual in mmol/L", 2),
+        ("not within 20 to 900 mg/dL", 1),
+    }
+    assert np.isnan(cohort.X_ND[:, 0]).sum() == 3
+
+
+@pytest.mark.parametrize("names", [[None, "b"], ["  ", "b"], [7.0, 8.0], [b"a", b"b"]])
+def test_a_pseudonym_that_an_opt_out_could_miss_is_refused(names: list[object]) -> None:
+    table = raw(age=[50.0, 60.0]) | {"id": names}
+    with pytest.raises(InputError, match=r"\[id\]: north: a row without a pseudonym"):
+        harmonise(table, {"age": Source(column="age")}, "north", "id", "ill")
+
+
+def test_a_patient_is_one_however_the_pseudonym_is_padded() -> None:
+    mapping = {"age": Source(column="age")}
+    with pytest.raises(InputError, match="a pseudonym stands for two rows"):
+        harmonise(raw(age=[50.0, 60.0]) | {"id": ["p7", "p7 "]}, mapping, "north", "id", "ill")
+    cohort, _ = harmonise(raw(age=[50.0, 60.0]) | {"id": [7, " 8"]}, mapping, "north", "id", "ill")
+    assert cohort.patients.tolist() == ["7", "8"]
+
+
 def test_zero_as_missing_odd_codes_and_impossible_values_are_counted_not_hidden() -> None:
     table = raw(chol=[0, 210, 0, 190, 5000, 230, 240], cp=["1", "9", "x", "4", "2", "3", "1"])
     mapping = {"chol": Source(column="chol"), "cp": Source(column="cp")}
@@ -101,16 +157,15 @@ def test_the_embedded_hospitals_are_those_of_the_published_benchmark() -> None:
     tests = [heart.held_out(cohort) for cohort in cohorts]
     assert [len(cohort) for cohort in cohorts] == [303, 261, 46, 130]
     assert [(int((~t).sum()), int(t.sum())) for t in tests] == [(199, 104), (172, 89), (30, 16), (85, 45)]
+    # which patients, not only how many: positions that the published code gives on the original files
+    assert np.nonzero(tests[2])[0].tolist() == [5, 6, 7, 8, 13, 14, 18, 19, 20, 22, 24, 28, 29, 32, 40, 41]
+    assert [int(np.nonzero(test)[0].sum()) for test in tests] == [16832, 11704, 326, 3089]
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "heart").exists(), reason="the original files are not here")
 def test_the_embedded_table_is_the_original_one() -> None:
-    for ours, theirs in zip(
-        heart.complete_cases(heart.read_embedded()),
-        heart.complete_cases(heart.read_folder(SHARED / "data" / "heart")),
-        strict=True,
-    ):
-        assert np.array_equal(ours.X_ND, theirs.X_ND)
+    for ours, theirs in zip(heart.read_embedded(), heart.read_folder(SHARED / "data" / "heart"), strict=True):
+        assert np.array_equal(ours.X_ND, theirs.X_ND, equal_nan=True)
         assert np.array_equal(ours.y_N, theirs.y_N)
 
 
@@ -148,6 +203,13 @@ def test_the_regions_have_the_events_of_the_published_split() -> None:
     regions = tcga_brca.read_folder(SHARED / "data" / "tcga_brca")
     assert [int(cohort.y_N[test].sum()) for cohort, test in regions] == [14, 4, 8, 3, 2, 1]
     assert {cohort.X_ND.shape[1] for cohort, _ in regions} == {39}
+    assert [(int((~test).sum()), int(test.sum())) for _, test in regions] == [
+        (248, 63), (156, 40), (164, 42), (129, 33), (129, 33), (40, 11)
+    ]  # fmt: skip
+    with (SHARED / "data" / "tcga_brca" / "centers.csv").open(encoding="utf-8") as file:
+        region_of = {row["TSS Code"]: row["Region"] for row in csv.DictReader(file)}
+    names = [{region_of[patient.split("-")[1]] for patient in cohort.patients} for cohort, _ in regions]
+    assert names == [{"Northeast"}, {"South"}, {"West"}, {"Midwest"}, {"Europe"}, {"Canada"}]
 
 
 def test_regions_are_read_and_what_does_not_fit_is_named(tmp_path: Path) -> None:

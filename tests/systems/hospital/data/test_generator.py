@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from scipy.stats import kruskal, kstest
 
 from sixfold.errors import ConfigError
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.generator import MATRIX, CohortSpec, Generated, generate
 from sixfold.systems.hospital.data.schema import SCHEMA, Kind
+from sixfold.systems.hospital.train.partial_likelihood import breslow_terms
 
 EVEN = generate(CohortSpec())
 
@@ -98,6 +100,42 @@ def test_outcomes_follow_the_stated_truth() -> None:
         assert np.abs(scores_D / spread_D).max() < 4.5
 
 
+def p_values(made: Generated) -> list[float]:
+    """Of every variable and the outcome being spread alike over the hospitals."""
+    columns = [[cohort.X_ND[:, at] for cohort in made.cohorts] for at in range(len(made.cohorts[0].features))]
+    columns.append([cohort.y_N for cohort in made.cohorts])
+    return [float(kruskal(*column).pvalue) for column in columns]
+
+
+def test_without_skew_the_hospitals_are_alike_and_with_any_they_are_not() -> None:
+    # one draw of eleven columns has small p-values by chance; over many draws they are spread evenly
+    even = [p for seed in range(60) for p in p_values(generate(CohortSpec(patients=800, seed=seed)))]
+    assert kstest(even, "uniform").pvalue > 1e-3
+    assert min(p_values(generate(CohortSpec(covariate_skew=0.3)))) < 1e-6
+    assert p_values(generate(CohortSpec(label_skew=1.0)))[-1] < 1e-6
+
+
+def test_survival_follows_the_stated_hazards_and_ends_with_the_follow_up() -> None:
+    made = generate(CohortSpec(sites=2, patients=20_000, label_skew=0.5, concept_skew=0.5, follow_up_days=1000.0))
+    for cohort, effects_D, intercept in zip(made.cohorts, made.coefficients_SD, made.intercepts_S, strict=True):
+        assert cohort.time_N is not None
+        assert ((cohort.time_N > 0) & (cohort.time_N <= 1000.0)).all()
+        assert (cohort.time_N[cohort.y_N == 0] == 1000.0).all()
+        X_ND = featurise(cohort, MATRIX).X_ND
+        _, gradient_D, hessian_DD = breslow_terms(effects_D, X_ND, cohort.time_N, cohort.y_N)
+        assert np.abs(gradient_D / np.sqrt(np.diag(hessian_DD))).max() < 4.5
+        hazard_N = np.log(2.0) / (5 * 365.25) * np.exp(X_ND @ effects_D + intercept)
+        expected = float(hazard_N @ cohort.time_N)  # of a unit Poisson process
+        assert abs(cohort.y_N.sum() - expected) < 4.5 * np.sqrt(expected)
+
+
+def test_a_follow_up_changes_outcomes_but_no_patient() -> None:
+    followed = generate(CohortSpec(follow_up_days=1000.0))
+    assert same_features(EVEN, followed)
+    assert same_truth(EVEN, followed) == (True, True)
+    assert all(cohort.time_N is None for cohort in EVEN.cohorts)
+
+
 @given(
     st.builds(
         CohortSpec,
@@ -127,7 +165,15 @@ def test_every_patient_fits_the_schema_whatever_the_knobs(spec: CohortSpec) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sites": 0}, {"patients": 3}, {"label_skew": -1.0}, {"missing": 1.0}, {"concept_skew": np.nan}]
+    "wrong",
+    [
+        {"sites": 0},
+        {"patients": 3},
+        {"label_skew": -1.0},
+        {"missing": 1.0},
+        {"concept_skew": np.nan},
+        {"follow_up_days": 0.0},
+    ],
 )
 def test_impossible_cohorts_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -1,5 +1,7 @@
 """From clinical variables to the columns of a model: fixed, public centres and scales, so that no privacy is spent."""
 
+# Shapes: N patients.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,8 +12,9 @@ from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.statistics import CodeSummary, NumberSummary
 
-__all__ = ["MATRICES", "Column", "featurise"]
+__all__ = ["MATRICES", "Column", "featurise", "standardised"]
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +25,7 @@ _REACH = 3.0  # a column is cut to [-3, 3]: one odd value does not decide
 class Column:
     """One column: of a number (value - centre) / scale, of a code whether it is `code`; 0 where it is missing.
 
-    zero_missing: a zero is no measurement, as of cholesterol.
+    zero_missing: a zero is no measurement, as of cholesterol. indicator: 1 where the value is missing, and 0 elsewhere.
     """
 
     name: str
@@ -31,10 +34,13 @@ class Column:
     scale: float = 1.0
     code: int | None = None
     zero_missing: bool = False
+    indicator: bool = False
 
     def of(self, values_N: Floats) -> Floats:
         """The column of these values, N, without a missing one."""
         missing_N = np.isnan(values_N) | (self.zero_missing & (values_N == 0.0))
+        if self.indicator:
+            return np.where(missing_N, 1.0, 0.0)
         shown_N = values_N if self.code is None else (values_N == self.code).astype(np.float64)
         scaled_N = np.clip((shown_N - self.centre) / self.scale, -_REACH, _REACH)
         return np.where(missing_N, 0.0, scaled_N)
@@ -56,17 +62,49 @@ _HEART = (
     Column("st depression", "oldpeak", 0.9),
 )
 
+# For hospitals that did not measure everything. The heart rate and the angina of an exercise test are missing together.
+_HEART_GAPS = (
+    Column("no blood pressure", "trestbps", zero_missing=True, indicator=True),
+    Column("no cholesterol", "chol", zero_missing=True, indicator=True),
+    Column("no fasting sugar", "fbs", indicator=True),
+    Column("no exercise test", "thalach", indicator=True),
+    Column("no st depression", "oldpeak", indicator=True),
+)
+
 # Centres and scales are round clinical figures, not statistics of any hospital here.
-MATRICES: Mapping[str, tuple[Column, ...]] = {"heart": _HEART}
+MATRICES: Mapping[str, tuple[Column, ...]] = {"heart": _HEART, "heart with gaps": (*_HEART, *_HEART_GAPS)}
 
 
-def featurise(cohort: Cohort, matrix: str) -> Cohort:
-    """The cohort with the columns of a named matrix, complete. Raises ConfigError and InputError."""
-    columns = MATRICES.get(matrix)
+def featurise(cohort: Cohort, matrix: str | tuple[Column, ...]) -> Cohort:
+    """The cohort with the columns of a matrix, or of a named one, complete. Raises ConfigError and InputError."""
+    columns = MATRICES.get(matrix) if isinstance(matrix, str) else matrix
     if columns is None:
         raise ConfigError(f"matrix: got {matrix!r}, expected one of {', '.join(sorted(MATRICES))}")
     at = {name: place for place, name in enumerate(cohort.features)}
     if missing := sorted({column.variable for column in columns} - at.keys()):
-        raise InputError(f"{cohort.site}: no variables {', '.join(missing)} for the matrix {matrix}", field="features")
+        raise InputError(f"{cohort.site}: no variables {', '.join(missing)} for the matrix", field="features")
     parts = [column.of(cohort.X_ND[:, at[column.variable]]) for column in columns]
     return replace(cohort, features=tuple(column.name for column in columns), X_ND=np.stack(parts, axis=1))
+
+
+def standardised(columns: tuple[Column, ...], found: Mapping[str, NumberSummary | CodeSummary]) -> tuple[Column, ...]:
+    """The columns with means and standard deviations of all hospitals' patients together, one and the same everywhere.
+
+    found: federated statistics, which are exact: for models without differential privacy only. Indicators stay. Raises
+    InputError for a variable that is not in it or does not vary.
+    """
+    return tuple(column if column.indicator else _standardised(column, found) for column in columns)
+
+
+def _standardised(column: Column, found: Mapping[str, NumberSummary | CodeSummary]) -> Column:
+    summary = found.get(column.variable)
+    if summary is None or summary.count == 0:
+        raise InputError(f"no statistics of {column.variable}", field=column.name)
+    if isinstance(summary, NumberSummary):
+        mean, variance = summary.mean, summary.variance
+    else:
+        mean = summary.codes[1 if column.code is None else column.code] / summary.count
+        variance = mean * (1.0 - mean)
+    if not variance > 0.0:
+        raise InputError(f"{column.variable} is the same for all patients, so that it has no scale", field=column.name)
+    return replace(column, centre=mean, scale=float(np.sqrt(variance)))

@@ -53,6 +53,8 @@ _EFFECTS: Mapping[str, float] = {
     "exercise angina": 0.9,
     "st depression": 0.6,
 }
+_HALF_DAYS = 5 * 365.25
+
 # Each use of randomness has a stream of its own, so that a knob moves its own thing only.
 _PATIENTS, _LABEL, _COVARIATE, _QUANTITY, _CONCEPT = range(5)
 
@@ -64,7 +66,8 @@ class CohortSpec:
     The hospitals of a skew are spread evenly from -skew to skew, in an order that the seed draws:
     label_skew moves the intercept (log odds); covariate_skew each variable (standard deviations), but not how the
     outcome follows from it; quantity_skew the logarithm of the size; concept_skew each coefficient (log odds).
-    missing: share of the cells that are missing, completely at random. Raises ConfigError.
+    missing: share of the cells that are missing, completely at random. follow_up_days: makes the outcome an event
+    within this time, with the days until then, by proportional hazards. Raises ConfigError.
     """
 
     sites: int = 4
@@ -74,6 +77,7 @@ class CohortSpec:
     quantity_skew: float = 0.0
     concept_skew: float = 0.0
     missing: float = 0.0
+    follow_up_days: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +88,8 @@ class CohortSpec:
             raise ConfigError(f"got label, covariate, quantity and concept skew {skews}, expected each within 0 and 10")
         if not 0 <= self.missing < 1 or self.seed < 0:
             raise ConfigError(f"got missing={self.missing:g}, seed={self.seed}, expected 0 to below 1, at least 0")
+        if self.follow_up_days is not None and not 0 < self.follow_up_days < np.inf:
+            raise ConfigError(f"got follow_up_days={self.follow_up_days:g}, expected more than 0, or none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,8 @@ class Generated:
     """The cohorts, named synthetic-1 and so on, and the truth that made them.
 
     A patient's log odds are the row of `featurise(cohort, MATRIX)`, taken before anything went missing, times the
-    row of coefficients_SD plus the entry of intercepts_S.
+    row of coefficients_SD plus the entry of intercepts_S; with a follow-up, that is the logarithm of the hazard, in
+    multiples of the one by which half of the patients have their event within five years.
     """
 
     cohorts: tuple[Cohort, ...]
@@ -121,9 +128,15 @@ def _cohort(spec: CohortSpec, site: int, size: int, shift_C: Floats, effects_D: 
     name = f"synthetic-{site + 1}"
     patients = np.array([f"{name}-{at:05d}" for at in range(size)])
     cohort = Cohort(name, patients, _VARIABLES, X_NC, np.zeros(size))
-    probability_N = expit(featurise(cohort, MATRIX).X_ND @ effects_D + intercept)
-    y_N = (U_NU[:, -1] < probability_N).astype(np.float64)
-    return replace(cohort, X_ND=np.where(U_NU[:, C : 2 * C] < spec.missing, np.nan, X_NC), y_N=y_N)
+    score_N, luck_N = featurise(cohort, MATRIX).X_ND @ effects_D + intercept, U_NU[:, -1]
+    time_N = None
+    if spec.follow_up_days is None:
+        y_N = (luck_N < expit(score_N)).astype(np.float64)
+    else:
+        event_N = -np.log1p(-luck_N) / (np.log(2.0) * np.exp(score_N)) * _HALF_DAYS
+        y_N = (event_N <= spec.follow_up_days).astype(np.float64)
+        time_N = np.minimum(event_N, spec.follow_up_days)
+    return replace(cohort, X_ND=np.where(U_NU[:, C : 2 * C] < spec.missing, np.nan, X_NC), y_N=y_N, time_N=time_N)
 
 
 def _values(name: str, Z_N: Floats) -> Floats:

@@ -70,7 +70,7 @@ def harmonise(
 
     raw: columns as the hospital has them. patient, outcome: which columns are the pseudonym, and 0 or 1. What is
     missing stays missing. Raises InputError when a column is in another unit than it is said to be in: nothing is
-    converted on a guess.
+    converted on a guess; and for a pseudonym that an opt-out could miss: none, twice, or neither text nor whole number.
     """
     findings: list[Finding] = []
     columns = []
@@ -81,7 +81,7 @@ def harmonise(
         if variable.kind is Kind.NUMBER:
             values_N = _in_unit(site, name, source, variable, values_N, findings)
         columns.append(values_N)
-    patients = np.array([str(cell) for cell in raw[patient]])
+    patients = np.array([_pseudonym(site, patient, cell) for cell in raw[patient]], dtype=str)
     if len(set(patients.tolist())) != len(patients):
         raise InputError(f"{site}: a pseudonym stands for two rows", field=patient)
     y_N = np.array([_outcome(site, outcome, cell) for cell in raw[outcome]])
@@ -128,9 +128,24 @@ def _in_unit(
             )
     values_N = values_N * factors[unit]
     outside_N = (values_N < variable.low) | (values_N > variable.high)
-    if outside := int(outside_N.sum()):
-        findings.append(Finding(name, f"not within {variable.low:g} to {variable.high:g} {variable.unit}", outside))
+    span, rest_N = f"not within {variable.low:g} to {variable.high:g} {variable.unit}", outside_N
+    for other, factor in factors.items():
+        other_N = values_N / factors[unit] * factor
+        like_N = rest_N & (other_N >= variable.typical[0]) & (other_N <= variable.typical[1])
+        if like := int(like_N.sum()):
+            findings.append(Finding(name, f"{span}, usual in {other}", like))
+        rest_N = rest_N & ~like_N
+    if rest := int(rest_N.sum()):
+        findings.append(Finding(name, span, rest))
     return np.where(outside_N, np.nan, values_N)
+
+
+def _pseudonym(site: str, column: str, cell: Cell) -> str:
+    """As the opt-out register writes it: the number 7.0, which a gap in a column of whole numbers makes, is no "7"."""
+    text = str(cell).strip() if isinstance(cell, str | int) else ""
+    if not text:
+        raise InputError(f"{site}: a row without a pseudonym that is text or a whole number", field=column)
+    return text
 
 
 def _outcome(site: str, column: str, cell: Cell) -> float:

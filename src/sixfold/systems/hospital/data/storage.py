@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -20,8 +21,8 @@ _TABLE = "patients"
 def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[Cell]]:
     """These columns of a table, by name; empty cells are None.
 
-    Raises InputError for a missing file or column, a row of another length (with its line), or another ending than
-    .csv, .parquet, .sqlite and .db.
+    Raises InputError for a missing file, a column that is missing or there twice, a row of another length or what is
+    no CSV in UTF-8 (with its line), or another ending than .csv, .parquet, .sqlite and .db.
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet, ".sqlite": _read_sqlite, ".db": _read_sqlite}
     if path.suffix not in readers:
@@ -58,20 +59,25 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 def _read_csv(path: Path, columns: list[str]) -> dict[str, list[Cell]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            _known(path, columns, header)
-            at = [header.index(name) for name in columns]
-            cells: dict[str, list[Cell]] = {name: [] for name in columns}
-            for row in reader:
-                if len(row) != len(header):
-                    message = f"got {len(row)} cells, expected {len(header)}"
-                    raise InputError(message, path=path, line=reader.line_num)
-                for name, place in zip(columns, at, strict=True):
-                    cells[name].append(row[place] if row[place] != "" else None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
         raise InputError(f"cannot be read: {error}", path=path) from None
+    except UnicodeDecodeError as error:
+        line = 1 + error.object[: error.start].count(b"\n")
+        raise InputError("not UTF-8: save the table in this encoding", path=path, line=line) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        _known(path, columns, header)
+        at = [header.index(name) for name in columns]
+        cells: dict[str, list[Cell]] = {name: [] for name in columns}
+        for row in reader:
+            if len(row) != len(header):
+                raise InputError(f"got {len(row)} cells, expected {len(header)}", path=path, line=reader.line_num)
+            for name, place in zip(columns, at, strict=True):
+                cells[name].append(row[place] if row[place] != "" else None)
+    except csv.Error as error:
+        raise InputError(f"cannot be read: {error}", path=path, line=reader.line_num) from None
     return cells
 
 
@@ -90,7 +96,10 @@ def _read_parquet(path: Path, columns: list[str]) -> dict[str, list[Cell]]:
 def _read_sqlite(path: Path, columns: list[str]) -> dict[str, list[Cell]]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            _known(path, columns, [row[1] for row in connection.execute(f"PRAGMA table_info({_TABLE})")])
+            found = [row[1] for row in connection.execute(f"PRAGMA table_info({_TABLE})")]
+            if not found:
+                raise InputError(f"no table or view named {_TABLE} in it", path=path)
+            _known(path, columns, found)
             names = ", ".join(map(_quoted, columns))
             rows = connection.execute(f"SELECT {names} FROM {_TABLE} ORDER BY rowid").fetchall()  # noqa: S608
     except sqlite3.Error as error:
@@ -101,6 +110,8 @@ def _read_sqlite(path: Path, columns: list[str]) -> dict[str, list[Cell]]:
 def _known(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
     if missing := [name for name in columns if name not in found]:
         raise InputError(f"no column {', '.join(missing)}; there are: {', '.join(found)}", path=path)
+    if twice := [name for name in columns if list(found).count(name) > 1]:
+        raise InputError(f"two columns are named {', '.join(twice)}: which one is meant?", path=path)
 
 
 def _quoted(name: str) -> str:
