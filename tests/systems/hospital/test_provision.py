@@ -46,6 +46,33 @@ def test_kits_are_not_overwritten_and_names_are_checked(kits: Path, tmp_path: Pa
             provision(tmp_path / "new", names, ["localhost"], NOW)
 
 
+def test_no_site_is_given_the_keys_of_the_founder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the founder's keys"):
+        provision(tmp_path / "new", ["north", "founder"], ["localhost"], NOW)
+    provision(tmp_path / "kits", ["north", "founders"], ["localhost"], NOW)
+    secret = {path.name for path in (tmp_path / "kits" / "founder").iterdir()}
+    assert secret == {"ca.key", "founder.key"}
+    for name in (COORDINATOR, "north", "founders"):
+        assert not secret & {path.name for path in (tmp_path / "kits" / name).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "days", "why"),
+    [
+        ([""], 365, "host ''"),
+        (["localhost", "k\u00f6ln.example"], 365, "ASCII"),
+        (["localhost"], 0, "for 0 days"),
+        (["localhost"], 10**7, "for 10000000 days"),
+    ],
+)
+def test_what_no_certificate_can_hold_is_refused_before_anything_is_written(
+    tmp_path: Path, hosts: list[str], days: int, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        provision(tmp_path / "new", ["north"], hosts, NOW, days)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_roster_with_another_key_or_another_founder_is_refused(kits: Path, tmp_path: Path) -> None:
     kit = tmp_path / "north"
     kit.mkdir()

@@ -23,7 +23,9 @@ __all__ = ["COORDINATOR", "Kit", "load_kit", "provision", "read_roster"]
 
 COORDINATOR = "coordinator"
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
-_KEY, _ROSTER, _FOUNDER = "signing.key", "roster.json", "founder.key"
+_KEY, _ROSTER = "signing.key", "roster.json"
+_FOUNDER = "founder"  # the folder of the keys that can add a party: no party may be called so
+_MOST_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +44,27 @@ def provision(
 
     In a kit: signing.key (Ed25519), roster.json (everybody's public keys, signed by the founder), tls.key and tls.crt
     (P-256, for mutual TLS), ca.crt, and for a site node.key and node.pub, with which Flower's SuperNode authenticates
-    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them. Raises ConfigError
-    for names that are not usable and for a folder that has kits already.
+    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them. Before anything is
+    written, raises ConfigError for names, hosts and days that are not usable and for a folder that has kits already.
     """
     names = [COORDINATOR, *sites]
     for name in names:
         if not name or len(name) > 40 or set(name) - set(_NAME_LETTERS):
             raise ConfigError(f"got the name {name!r}, expected small letters, digits and hyphens, at most 40")
+    if _FOUNDER in names:
+        raise ConfigError(f"no site can be called {_FOUNDER}: its kit would hold the founder's keys")
     if len(set(names)) != len(names) or len(names) < 2:
         raise ConfigError("expected at least one site, and every name once")
+    if not 1 <= valid_days <= _MOST_DAYS:
+        raise ConfigError(f"got certificates for {valid_days} days, expected 1 to {_MOST_DAYS}")
+    for host in hosts:
+        _host(host)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty: kits are not overwritten, their keys may be in use")
-    founder = new_key(folder / "founder" / _FOUNDER)
+    founder = new_key(folder / _FOUNDER / "founder.key")
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("sixfold federation", ca_key, None, ca_key, now, valid_days, [])
-    write_private(folder / "founder" / "ca.key", _pem(ca_key))
+    write_private(folder / _FOUNDER / "ca.key", _pem(ca_key))
     keys = {name: new_key(folder / name / _KEY) for name in names}
     parties = {name: key_text(key) for name, key in keys.items()}
     signature = founder.sign(json_text(parties).encode()).hex()
@@ -140,6 +148,8 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if not host or not host.isascii():
+            raise ConfigError(f"got the host {host!r}, expected an address or a name in ASCII letters") from None
         return x509.DNSName(host)
 
 
