@@ -217,3 +217,11 @@ def test_an_order_of_another_length_is_refused_and_the_hospital_stays_up(tmp_pat
         federation.coordinator().run(a_job(SITES), Longer(), seed=0)
     assert "the order says" in (tmp_path / "site0" / "audit.jsonl").read_text()
     assert federation.coordinator().run(a_job(SITES, federation="next"), NEWTON, seed=0).state.round == 4
+
+
+@pytest.mark.parametrize("name", ["../outside", "permit P-2", "", "a/b", ".hidden"])
+def test_a_federation_is_not_named_like_a_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected letters"):
+        a_job(SITES, federation=name)
+    with pytest.raises(ConfigError, match="trained"):
+        a_job(SITES, trained="../../other")

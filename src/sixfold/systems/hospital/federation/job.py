@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -79,6 +80,11 @@ class Job:
     settings: Mapping[str, float | int | str] = field(default_factory=dict)  # of the algorithm, for the record
 
     def __post_init__(self) -> None:
+        # both name files at the hospitals
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.federation):
+            raise ConfigError(f"got the federation {self.federation[:80]!r}, expected letters, digits and ._- only")
+        if not re.fullmatch(r"([0-9a-f]{64})?", self.trained):
+            raise ConfigError("trained: expected the digest of a job, or nothing")
         if not 1 <= self.minimum_sites <= len(self.sites) <= _MOST_SITES:
             raise ConfigError(
                 f"{self.federation}: got {len(self.sites)} sites and a minimum of {self.minimum_sites}, "
