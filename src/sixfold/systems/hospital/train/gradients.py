@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError
+from sixfold.parts.clipping import clip_rows
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.train.algorithm import Arrays, Contribution, Order, State, Total
 from sixfold.systems.hospital.train.models import Cox, Linear, Logistic, Mlp, number, records_of
@@ -67,8 +68,7 @@ class PrivateGradient:
 
 def clipped_sum(rows_NP: Floats, clip: float) -> Floats:
     """The sum of the rows after each longer than `clip` in L2 norm was scaled down to it."""
-    norms_N = np.linalg.norm(rows_NP, axis=1)
-    return np.asarray((clip / np.maximum(norms_N, clip)) @ rows_NP)
+    return np.asarray(clip_rows(rows_NP, clip)[0].sum(axis=0))
 
 
 def clipped_gradient(order: Order, cohort: Cohort, kept: Arrays, rng: np.random.Generator) -> Contribution:
