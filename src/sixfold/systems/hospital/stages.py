@@ -128,7 +128,7 @@ STAGES = (
 # cross-validation on training patients (docs/hospital.md). private_rounds, private_rate: fixed before any data.
 _COMMON = {
     "folder": "", "l2": 0.005, "tau": 0.3, "rounds": 30, "epochs": 5, "learning_rate": 0.5,
-    "private_rounds": 20, "private_rate": 2.0, "monitor_runs": 200,
+    "private_rounds": 20, "private_rate": 2.0, "canary_runs": 100, "monitor_runs": 200,
 }  # fmt: skip
 
 SYSTEM = System(
@@ -140,7 +140,7 @@ SYSTEM = System(
     baseline=baseline,
     gate=Gate(tolerance=0.02),
     lengths={
-        Length.QUICK: {**_COMMON, "rounds": 20, "monitor_runs": 60},
+        Length.QUICK: {**_COMMON, "rounds": 20, "canary_runs": 30, "monitor_runs": 60},
         Length.DEFAULT: _COMMON,
         Length.FULL: {**_COMMON, "repeats": 3},
     },
