@@ -12,23 +12,25 @@ from typing import Any
 
 import numpy as np
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sixfold.design.yaml_source import load_yaml
-from sixfold.errors import UserError
+from sixfold.errors import InputError, UserError
 from sixfold.files import replace_bytes
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget
 from sixfold.systems.hospital.audit.log import AuditLog
-from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.cohort import Arrived, Cohort
 from sixfold.systems.hospital.data.features import featurise
-from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
+from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import read_columns, write_table
 from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
 from sixfold.systems.hospital.keys import public_key
+from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
@@ -78,25 +80,60 @@ class FolderRecords:
 
     def admit(self, job: Job) -> Cohort:
         """The patients of the job's part, featurised; raises JobRefused before anything is read, or InputError."""
+        permit, opted_out = self._allowed(job)
+        cohort, test_N = self._table(job.features)
+        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
+        self._enough(job, permit, int(staying_N.sum()))
+        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
+        chosen = cohort.take(staying_N & part_N)
+        return featurise(chosen, job.matrix) if job.matrix else chosen
+
+    def arrived(self, job: Job, period: int) -> Arrived | None:
+        """The patients in the table periods/PERIOD, which has the columns of the hospital's own; outcomes may be empty.
+
+        None if there is no such table. Raises as `admit`.
+        """
+        permit, opted_out = self._allowed(job)
+        tables = sorted((self.folder / "periods").glob(f"{period:d}.*"))
+        if not tables:
+            return None
+        if len(tables) > 1:
+            raise InputError("two tables of one period: which one is meant?", path=tables[1])
+        own, wanted = self.settings, self._mapping(job.features)
+        raw = read_columns(tables[0], [own.patient, own.outcome, *(each.column for each in wanted.values())])
+        known = None not in raw[own.outcome]
+        if not known:
+            raw[own.outcome] = [0.0] * len(raw[own.outcome])
+        cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
+        chosen = cohort.take(~np.isin(np.char.strip(cohort.patients), list(opted_out)))
+        self._enough(job, permit, len(chosen))
+        return Arrived(featurise(chosen, job.matrix) if job.matrix else chosen, known)
+
+    def trusted(self) -> list[Ed25519PublicKey]:
+        """The keys whose holders decide here: on permits, and on alarms."""
+        return [public_key(text) for text in self.settings.trusted]
+
+    def _allowed(self, job: Job) -> tuple[Permit, frozenset[str]]:
+        """The permit under which the job may read, and who opted out of it; raises JobRefused."""
         permit = self._permit(job.permit)
         now = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
-        trusted = [public_key(text) for text in self.settings.trusted]
-        reasons = decide(_request(job, self.settings.dataset), permit, trusted, now).reasons
+        reasons = decide(_request(job, self.settings.dataset), permit, self.trusted(), now).reasons
         if job.dataset != self.settings.dataset:
             reasons = (*reasons, f"dataset: got {job.dataset}, this hospital has {self.settings.dataset}")
         self._note(job, reasons)
         if reasons or permit is None:
             raise JobRefused("; ".join(reasons))
-        opted_out = read_opt_outs(self.folder / "opt_out.csv")
-        cohort, test_N = self._table(job.features)
-        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
-        reasons = enough(permit, int(staying_N.sum())).reasons
+        return permit, read_opt_outs(self.folder / "opt_out.csv")
+
+    def _enough(self, job: Job, permit: Permit, patients: int) -> None:
+        reasons = enough(permit, patients).reasons
         self._note(job, reasons)
         if reasons:
             raise JobRefused("; ".join(reasons))
-        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
-        chosen = cohort.take(staying_N & part_N)
-        return featurise(chosen, job.matrix) if job.matrix else chosen
+
+    def _mapping(self, variables: tuple[str, ...]) -> dict[str, Source]:
+        mapping = load_mapping(self.folder / self.settings.mapping)
+        return {name: mapping[name] for name in variables}
 
     def allowance(self, job: Job) -> Budget | None:
         """What the job's permit lets all jobs under it spend together, for each patient; None if it does not say."""
@@ -130,8 +167,7 @@ class FolderRecords:
     def _table(self, variables: tuple[str, ...]) -> tuple[Cohort, NDArray[np.bool_]]:
         if variables not in self._read:
             own = self.settings
-            mapping = load_mapping(self.folder / own.mapping)
-            wanted = {name: mapping[name] for name in variables}
+            wanted = self._mapping(variables)
             columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
             raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
             cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
@@ -163,6 +199,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         ledgers,
         clock,
         home / "notes.jsonl",
+        InForce(home / "releases", kit, records.trusted),
     )
 
 
