@@ -249,3 +249,33 @@ def test_a_hospital_that_keeps_to_the_protocol_scales_its_vector_down_to_the_bou
         assert np.linalg.norm(bounded) <= bound * len(cohort) + 1e-5
         share = min(1.0, bound * len(cohort) / np.linalg.norm(whole))
         assert bounded == pytest.approx(share * whole, abs=1e-5), "direction and mean stay, only the weight falls"
+
+
+class Killed(Exception):  # noqa: N818
+    """The coordinator ends here."""
+
+
+@pytest.mark.parametrize("at", [12, 30, 47, 58])  # the offer; then each step of the first round, at all hospitals
+def test_a_coordinator_killed_in_a_round_of_groups_goes_on_to_the_same_bits(tmp_path: Path, at: int) -> None:
+    job, messages = grouped(regroup=True), 0
+
+    def change(site: str, request: bytes, handle: Handle) -> bytes:
+        nonlocal messages
+        messages += 1
+        answer = handle(request)
+        if messages == at:
+            raise Killed
+        return answer
+
+    federation = Federation(tmp_path / "killed", DATA, change=change)
+    with pytest.raises(Killed):
+        trained(federation, job)
+    assert trained(federation, job).tobytes() == by_hand(job).tobytes()
+
+
+def test_groups_move_no_more_bytes_than_one_sum(tmp_path: Path) -> None:
+    """What the law of bytes counts, orders down and vectors up, is the same; keys are exchanged within groups only."""
+    one = Federation(tmp_path / "one", DATA).coordinator().run(a_job(SITES, minimum_sites=2), FEDAVG, seed=0)
+    several = Federation(tmp_path / "several", DATA).coordinator().run(grouped(), FEDAVG, seed=0)
+    assert len(one.rounds) == len(several.rounds) == 2
+    assert several.moved_bytes < one.moved_bytes
