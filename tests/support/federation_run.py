@@ -13,6 +13,7 @@ import numpy as np
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.federation.contribution import Contribute, contribute
 from sixfold.systems.hospital.federation.coordinator import Coordinator
 from sixfold.systems.hospital.federation.job import Job, Output
 from sixfold.systems.hospital.federation.site import Site
@@ -68,6 +69,7 @@ class Federation:
     data: Sequence[Cohort]
     change: Callable[[str, bytes, Callable[[bytes], bytes]], bytes] = lambda site, request, handle: handle(request)
     records: Callable[[Cohort], Any] = Open
+    lies: Mapping[str, Contribute] = field(default_factory=dict)  # hospitals that do not keep to the protocol
     sites: dict[str, Site] = field(init=False)
     times: int = 0
 
@@ -101,6 +103,7 @@ class Federation:
             ledgers,
             self.clock,
             home / "notes.jsonl",
+            self.lies.get(cohort.site, contribute),
         )
 
     def restart(self, name: str) -> None:
