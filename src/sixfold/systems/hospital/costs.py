@@ -21,7 +21,7 @@ NUMBER_BYTES = 8  # a number of the ring 2^64
 _VALUES = 14  # of the ladder's model: masks of so few cost next to nothing, key agreement costs all
 _EXCHANGES = {False: 1, True: 5}  # masked or not: a round trip with each hospital
 _SITE_FILES = {False: 3, True: 4}  # that are on disk before an answer leaves: position, vector, what is kept, survivors
-_SITE_ENTRIES = {False: 1, True: 2}  # in a hospital's log, beside the heads of all others: what left, and unmasking
+_SITE_ENTRIES = {False: 1, True: 2}  # in its log, beside the heads of all other parties: what left, and unmasking
 _HEADS = {
     False: 1,
     True: 3,
@@ -47,7 +47,7 @@ def predicted_wall(
     """
     message_s, entry_s, file_s = _rehearsed(context.work)
     exchanges = jobs * sites * (rounds * _EXCHANGES[masked] + 1)  # and one for the offer
-    entries = jobs * rounds * (sites * (sites - 1 + _SITE_ENTRIES[masked] + _HEADS[masked]) + 1)
+    entries = jobs * rounds * (sites * (sites + _SITE_ENTRIES[masked] + _HEADS[masked]) + 1)
     files = jobs * rounds * (sites * _SITE_FILES[masked] + _COORDINATOR_FILES)
     masks = secure_aggregation(sites, _VALUES, value_bits=8 * NUMBER_BYTES)
     terms = {

@@ -150,7 +150,8 @@ class Coordinator:
     def reports(self, job: Job, order: Order) -> dict[str, Mapping[str, Any]]:
         """What each hospital says of a model on its own patients: aggregates, under a permit for metrics."""
         sites = self.offer(job)
-        answers, _ = self._ask(job, Phase.REPORT, 0, 0, self._same(sites, {"order": pack(order_to(order))}))
+        body = {"order": pack(order_to(order)), "heads": self._heads()}
+        answers, _ = self._ask(job, Phase.REPORT, 0, 0, self._same(sites, body))
         return {site: answer["report"] for site, answer in sorted(answers.items())}
 
     def _attempt(
@@ -202,9 +203,13 @@ class Coordinator:
             "order": pack(order_to(order)),
             "parties": list(parties),
             "previous": at.previous,
-            "heads": dict(self.heads),
+            "heads": self._heads(),
         }
         return self._same(parties, body)
+
+    def _heads(self) -> dict[str, Any]:
+        """The last head of each hospital, and its own: what the coordinator did has witnesses too."""
+        return {**self.heads, COORDINATOR: self.log.signed_head()}
 
     def _same(self, sites: Sequence[str], body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         return dict.fromkeys(sites, body)
