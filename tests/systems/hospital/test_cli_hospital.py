@@ -50,7 +50,7 @@ def test_every_hospital_is_told_what_it_contributed_and_spent(federation: Path) 
     assert (job["rounds"], job["most_records"], job["numbers_sent"], job["masked"]) == (3, 70, 12, True)
     assert 0.9 < job["epsilon"] <= 1.0
     page = CliRunner().invoke(app, ["account", str(federation / "site1" / "audit.jsonl")]).stdout
-    assert "| model_update | 3 | 70 | 12 | yes |" in page
+    assert "| model_update | 3 | 0 | 70 | 12 | yes |" in page
 
 
 @pytest.mark.parametrize("command", ["verify", "account"])

@@ -1,18 +1,25 @@
 """Promises of what a federation writes down: the coordinator's past has witnesses, and nothing leaves unlogged."""
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation_run import Federation, a_job, cohorts
 
+from sixfold.errors import ConfigError
+from sixfold.parts.ranking import Estimate
+from sixfold.systems.hospital.audit.export import contribution
 from sixfold.systems.hospital.audit.log import WITNESS, AuditLog
 from sixfold.systems.hospital.audit.verify import Verified, verify_logs
-from sixfold.systems.hospital.federation.job import Protection
+from sixfold.systems.hospital.federation.job import Job, Output, Protection
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit
+from sixfold.systems.hospital.train.algorithm import Order
 from sixfold.systems.hospital.train.choose import make_algorithm
+from sixfold.systems.hospital.train.models import Logistic
 
 SITES = ("site0", "site1", "site2")
 ROUNDS = 3
@@ -83,3 +90,41 @@ def test_a_coordinator_that_cuts_off_its_log_is_found(tmp_path: Path) -> None:
     assert check(federation).findings == ()
     path.write_bytes(b"".join(lines[: len(lines) - unseen - 1]))
     assert {finding.file for finding in check(federation).findings} == {str(path)}
+
+
+def metrics_job() -> tuple[Job, Order]:
+    """Each hospital's own report of one model."""
+    settings = {**Logistic(3).settings(), "target_accuracy": 0.9}
+    order = Order("logistic", {"theta": np.array([0.5, 1.0, 1.5, 0.0])}, settings, 1)
+    return a_job(SITES, output=Output.METRICS, protection=Protection.PLAIN), order
+
+
+def test_a_report_is_in_the_account_of_its_hospital(tmp_path: Path) -> None:
+    federation = Federation(tmp_path, cohorts(3))
+    job, order = metrics_job()
+    for _ in range(2):
+        reports = federation.coordinator().reports(job, order)
+    for site in SITES:
+        known = contribution(federation.logs[site])["jobs"][job.digest]
+        numbers = 4 * len(fields(Estimate)) + len(("patients", "ill", "ece", "target", "coverage", "mean score"))
+        assert (known["reports"], known["most_records"]) == (2, reports[site]["patients"])
+        assert (known["numbers_sent"], known["masked"]) == (2 * numbers, False)
+    models = {entry["facts"]["order"] for entry in entries(federation.logs["site0"]) if entry["kind"] == "report"}
+    federation.coordinator().reports(job, replace(order, arrays={"theta": np.zeros(4)}))
+    more = {entry["facts"]["order"] for entry in entries(federation.logs["site0"]) if entry["kind"] == "report"}
+    assert (len(models), len(more)) == (1, 2)  # which model was judged, is in it
+    assert check(federation).findings == ()
+
+
+def test_no_report_leaves_that_could_not_be_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, order = metrics_job()
+    federation = Federation(tmp_path, cohorts(3))
+    append = AuditLog.append
+
+    def full(log: AuditLog, kind: str, facts: dict[str, Any], time_s: float) -> None:
+        if kind == "report" and log.actor == "site1":
+            raise ConfigError("no space left")
+        append(log, kind, facts, time_s)
+
+    monkeypatch.setattr(AuditLog, "append", full)
+    assert sorted(federation.coordinator().reports(job, order)) == ["site0", "site2"]
