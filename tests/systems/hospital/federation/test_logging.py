@@ -1,6 +1,8 @@
 """Promises of what a federation writes down: the coordinator's past has witnesses, and nothing leaves unlogged."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from federation_run import Federation, a_job, cohorts
 
 from sixfold.errors import ConfigError
 from sixfold.parts.ranking import Estimate
+from sixfold.systems.hospital.audit.entry import WITNESS
 from sixfold.systems.hospital.audit.export import contribution
-from sixfold.systems.hospital.audit.log import WITNESS, AuditLog
+from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.audit.verify import Verified, verify_logs
 from sixfold.systems.hospital.federation.job import Job, Output, Protection
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit
@@ -128,3 +131,37 @@ def test_no_report_leaves_that_could_not_be_written_down(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(AuditLog, "append", full)
     assert sorted(federation.coordinator().reports(job, order)) == ["site0", "site2"]
+
+
+@pytest.mark.parametrize(("protection", "every"), [(Protection.PLAIN, 5), (Protection.MASKED, 23)])
+def test_power_that_is_cut_at_any_message_costs_no_entry_whose_head_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protection: Protection, every: int
+) -> None:
+    kept: dict[str, bytes] = {}  # of each file, what is on the disk: simulated, as of its last fsync
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if path.is_file():
+            kept[str(path)] = path.read_bytes()
+        real(descriptor)
+
+    def cut(site: str, request: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        nonlocal count
+        count += 1
+        answer = handle(request)
+        if count % every == 0:  # the answer is on its way
+            path = federation.logs[site]
+            path.write_bytes(kept.get(str(path), b""))
+            federation.restart(site)
+        return answer
+
+    count = 0
+    monkeypatch.setattr(os, "fsync", fsync)
+    federation = Federation(tmp_path, cohorts(3), change=cut)
+    algorithm = make_algorithm("newton", 3, {"rounds": ROUNDS})
+    federation.coordinator().run(a_job(SITES, protection=protection), algorithm, seed=0)
+    assert count >= 2 * every
+    assert check(federation).findings == ()
+    path = federation.logs[COORDINATOR]
+    assert kept[str(path)] == path.read_bytes()

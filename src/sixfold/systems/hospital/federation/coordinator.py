@@ -132,6 +132,7 @@ class Coordinator:
             )
             if len(record.counted) < len(job.sites):
                 sites = ()  # who was missing is asked to come back
+        self.log.sync()  # the last model has no order after it
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
 
