@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ def predicted_wall(
     What a message, an entry of a log and a file cost is rehearsed beforehand, on the disk of this run; what masks cost
     is the law of secure aggregation; the model is so small that computing is the baseline's time.
     """
-    message_s, entry_s, sync_s, file_s = _rehearsed(context.work)
+    with tempfile.TemporaryDirectory(dir=context.work) as folder:
+        message_s, entry_s, sync_s, file_s = _rehearsed(Path(folder))
     exchanges = jobs * sites * (rounds * _EXCHANGES[masked] + 1)  # and one for the offer
     entries = jobs * rounds * (sites * (sites + _SITE_ENTRIES[masked] + _HEADS[masked]) + 1)
     syncs = jobs * rounds * (sites * _HEADS[masked] + 1)
