@@ -19,7 +19,8 @@ from sixfold.systems.hospital.audit.export import contribution
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.audit.verify import Verified, verify_logs
 from sixfold.systems.hospital.federation.job import Job, Output, Protection
-from sixfold.systems.hospital.provision import COORDINATOR, load_kit
+from sixfold.systems.hospital.keys import private_key
+from sixfold.systems.hospital.provision import COORDINATOR
 from sixfold.systems.hospital.train.algorithm import Order
 from sixfold.systems.hospital.train.choose import make_algorithm
 from sixfold.systems.hospital.train.models import Logistic
@@ -40,7 +41,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 
 def check(federation: Federation) -> Verified:
-    return verify_logs(federation.logs, load_kit(federation.folder / "kits" / COORDINATOR, COORDINATOR).roster)
+    return verify_logs(federation.logs, federation.roster)
 
 
 def rewrite(path: Path, key: Ed25519PrivateKey, actor: str, facts: dict[str, Any]) -> None:
@@ -74,7 +75,7 @@ def test_every_hospital_writes_down_a_head_of_the_coordinator_in_every_round(
 def test_a_coordinator_that_rewrites_its_log_with_its_own_key_is_found(tmp_path: Path, protection: Protection) -> None:
     federation = trained(tmp_path, protection)
     path = federation.logs[COORDINATOR]
-    key = load_kit(tmp_path / "kits" / COORDINATOR, COORDINATOR).signing_key
+    key = private_key(tmp_path / "kits" / COORDINATOR / "signing.key")
     rewrite(path, key, COORDINATOR, {})
     assert check(federation).findings == ()  # the same past again
     rewrite(path, key, COORDINATOR, {"hash": "0" * 64})
