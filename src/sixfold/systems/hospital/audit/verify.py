@@ -111,12 +111,15 @@ def _chain(party: str, path: Path, key: Ed25519PublicKey) -> tuple[list[dict[str
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         return chain, [Finding(str(path), None, f"cannot be read: {error.strerror}")]
-    if lines[-1] == b"":
+    whole = lines[-1] == b""
+    if whole:
         del lines[-1]
     for line, text in enumerate(lines, start=1):
         entry = entry_from(text)
         if entry is None:
-            return chain, [*findings, Finding(str(path), line, "not an entry of a log")]
+            torn = not whole and line == len(lines)
+            what = "a torn last line, as a killed writer leaves it: its next start mends it"
+            return chain, [*findings, Finding(str(path), line, what if torn else "not an entry of a log")]
         wrong = faults(entry, line - 1, chain[-1] if chain else None, party, key)
         if not signed_by(key, entry["signature"], entry["hash"].encode()):
             wrong.append(f"{party} did not sign it")
