@@ -83,9 +83,9 @@ class FolderRecords:
         permit, opted_out = self._allowed(job)
         cohort, test_N = self._table(job.features)
         staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
-        self._enough(job, permit, int(staying_N.sum()))
         part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
         chosen = cohort.take(staying_N & part_N)
+        self._enough(job, permit, len(chosen))  # those that are computed over, not all that there are
         return featurise(chosen, job.matrix) if job.matrix else chosen
 
     def arrived(self, job: Job, period: int) -> Arrived | None:

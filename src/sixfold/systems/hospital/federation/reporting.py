@@ -18,7 +18,7 @@ from sixfold.systems.hospital.train.evaluation import ScoreHistograms
 from sixfold.systems.hospital.train.models import Cox, Linear, Logistic, Mlp, number, records_of
 from sixfold.systems.hospital.train.personal import predict_personal
 
-__all__ = ["BINS", "LEAST_PATIENTS", "judging_order", "metrics_from", "report"]
+__all__ = ["BINS", "LEAST_PATIENTS", "judging_order", "metrics_from", "numbers_in", "report"]
 
 LEAST_PATIENTS = 5  # fewer are not reported on
 _ESTIMATES = ("auroc", "accuracy", "tpr", "fpr")
@@ -49,6 +49,13 @@ def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
     return {**asdict(metrics), "ill": int(records.y.sum()), "mean_score": float(score_N.mean())}
 
 
+def numbers_in(said: Any) -> int:
+    """How many numbers a report tells, those of its estimates included."""
+    if isinstance(said, Mapping):
+        return sum(map(numbers_in, said.values()))
+    return int(isinstance(said, int | float))
+
+
 def metrics_from(record: Mapping[str, Any]) -> SiteMetrics:
     """The metrics of a report, as the gate takes them; all unknown where patients were too few to report on.
 
@@ -57,9 +64,7 @@ def metrics_from(record: Mapping[str, Any]) -> SiteMetrics:
     try:
         site, patients = str(record["site"]), int(record["patients"])
         if patients == 0:
-            return SiteMetrics(
-                site, 0, *[_UNKNOWN] * len(_ESTIMATES), ece=np.nan, target_accuracy=np.nan, coverage=np.nan
-            )
+            return SiteMetrics(site, 0, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN, np.nan, np.nan, np.nan)
         estimates = (Estimate(**{key: _known(of) for key, of in record[name].items()}) for name in _ESTIMATES)
         auroc, accuracy, tpr, fpr = estimates
         ece, target, coverage = (_known(record[name]) for name in ("ece", "target_accuracy", "coverage"))

@@ -15,7 +15,8 @@ from sixfold.parts.secure_sum import Party
 from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, seal
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
-from sixfold.systems.hospital.federation.contribution import Encoded, contribute
+from sixfold.systems.hospital.federation.contribution import Contribute, Encoded, contribute
+from sixfold.systems.hospital.federation.grouping import group_of
 from sixfold.systems.hospital.federation.job import Job, Output, Protection, output_of
 from sixfold.systems.hospital.federation.messages import (
     LIMIT_BYTES,
@@ -30,7 +31,7 @@ from sixfold.systems.hospital.federation.site_state import RoundRefused, SiteSta
 from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.operation.site_operation import OUTSIDE_ROUNDS, SiteOperation
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
-from sixfold.systems.hospital.train.algorithm import Arrays
+from sixfold.systems.hospital.train.algorithm import Arrays, Order
 
 __all__ = ["Site"]
 
@@ -78,12 +79,14 @@ class Site:
         clock: Callable[[], float],
         notes: Path,
         in_force: InForce,
+        contribute: Contribute = contribute,
     ) -> None:
         self.in_force = in_force
         self.operation = SiteOperation(records, in_force, log, clock, lambda digest: state_of(digest).kept())
         self.notes = notes  # of errors, for the hospital alone: never sent, never in a log that others read
         self.kit, self.records, self.log, self.secret = kit, records, log, secret
         self.state_of, self.ledgers_of, self.clock = state_of, ledgers_of, clock
+        self.contribute = contribute  # one that does not keep to the protocol says something else of its patients
         self.running: dict[str, _Running] = {}
         log.append("started", {}, clock())
 
@@ -173,7 +176,9 @@ class Site:
         order, parties = order_from(body.get("order")), tuple(map(str, body.get("parties", ())))
         if output_of(order.work) is not job.output:
             raise RoundRefused(f"{order.work} is {output_of(order.work).value}, this job is about {job.output.value}")
-        if self.name not in parties or not set(parties) <= set(job.sites) or len(parties) < job.minimum_sites:
+        if not {self.name} <= set(parties) <= set(group_of(job, header.round, self.name)):
+            raise RoundRefused("got other hospitals beside this one than the draw of this job puts into its group")
+        if len(set(parties)) < job.minimum_sites:
             raise RoundRefused(f"{len(parties)} hospitals are asked, {job.minimum_sites} of this job are the least")
         cohort = self.records.admit(job)  # before anything is computed: a permit may have ended meanwhile
         state.begin(header.round, header.attempt)
@@ -190,7 +195,7 @@ class Site:
         attempt.party = Party(self.name, plan, self.kit.signing_key, self.kit.roster)
         return {"advert": attempt.party.advertise()}
 
-    def _vector(self, running: _Running, round_: int, order: Any, cohort: Cohort) -> Encoded:
+    def _vector(self, running: _Running, round_: int, order: Order, cohort: Cohort) -> Encoded:
         """This round's vector: from disk if it was computed before; else its privacy is charged, then it is made."""
         digest = order_digest(pack(order_to(order)))
         if (known := running.state.vector(round_, digest)) is not None:
@@ -199,7 +204,7 @@ class Site:
         if job.mechanism is not None:
             for ledger in running.ledgers:
                 ledger.charge(f"{job.digest} {round_}", job.mechanism)
-        encoded = contribute(job, order, cohort, self._kept(running), self.secret, round_)
+        encoded = self.contribute(job, order, cohort, self._kept(running), self.secret, round_)
         running.state.keep_vector(round_, digest, encoded)
         return encoded
 

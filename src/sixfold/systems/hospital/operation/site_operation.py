@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sixfold.errors import InputError
+from sixfold.parts.array_codec import pack
 from sixfold.systems.hospital.audit.log import AuditLog, Fact
 from sixfold.systems.hospital.federation.job import Job, Output
-from sixfold.systems.hospital.federation.messages import Phase, order_from
+from sixfold.systems.hospital.federation.messages import Phase, order_digest, order_from, order_to
 from sixfold.systems.hospital.federation.records import Records
-from sixfold.systems.hospital.federation.reporting import report
+from sixfold.systems.hospital.federation.reporting import numbers_in, report
 from sixfold.systems.hospital.federation.site_state import RoundRefused
 from sixfold.systems.hospital.monitor_report import report_to, site_report
 from sixfold.systems.hospital.operation.in_force import InForce, Scored
@@ -52,7 +53,9 @@ class SiteOperation:
         order = order_from(body.get("order"))
         said = report(order, self.records.admit(job), self.kept(job.trained))
         self.in_force.keep_reported(order.arrays["theta"], said)
-        self._log("report", job=job.digest, patients=int(said["patients"]))
+        judged = order_digest(pack(order_to(order)))  # which model
+        records, numbers = int(said["patients"]), numbers_in(said)
+        self._log("report", job=job.digest, order=judged, work=order.work, numbers=numbers, records=records)
         return {"report": said}
 
     def _release(self, job: Job, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The coordinator's side of operation: a release and its signatures, periods and alarms, and what people decide on them.
+"""The coordinator's side of operation: a release and its signatures, periods, alarms, and what people decide on them.
 
 Everything that came is a line of events.jsonl in the release's folder; where monitoring stands is computed from it.
 """
@@ -133,10 +133,9 @@ class Steward:
         after = self.states()
         for site, state in after.items():
             if state.phase is Stand.ALARMED and states[site].phase is not Stand.ALARMED:
-                facts = {"release": release.digest, "site": site, "period": period}
-                self.coordinator.log.append(
-                    "alarm", {**facts, "why": "; ".join(state.reasons)[:400]}, self.coordinator.clock()
-                )
+                why = "; ".join(state.reasons)[:400]
+                facts: dict[str, str | int] = {"release": release.digest, "site": site, "period": period, "why": why}
+                self.coordinator.log.append("alarm", facts, self.coordinator.clock())
         return after
 
     def answer(self, signed: SignedAnswer) -> dict[str, str]:
