@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.systems.hospital.cohort import Cohort
-from sixfold.systems.hospital.data.harmonise import Finding
+from sixfold.systems.hospital.data.harmonise import Cause, Finding
 from sixfold.systems.hospital.data.schema import SCHEMA, Kind
 
 __all__ = ["SMALLEST_CELL", "cohort_report", "report_text"]
@@ -98,5 +98,5 @@ def _cell(count: int) -> int | str:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     rare = finding.count < SMALLEST_CELL
-    why = "unknown value" if rare and finding.why.startswith("unknown value") else finding.why
+    why = finding.cause.value if rare and finding.cause is Cause.UNKNOWN else finding.why
     return {"variable": finding.variable, "why": why, "count": _cell(finding.count)}
