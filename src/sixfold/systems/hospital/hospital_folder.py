@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
 from sixfold.systems.hospital.keys import public_key
+from sixfold.systems.hospital.notes import add_new_notes
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
@@ -63,10 +64,14 @@ class HospitalSettings(BaseModel):
 
 @dataclass(slots=True)
 class FolderRecords:
-    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out."""
+    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out.
+
+    notes: a file for the hospital alone, where what harmonisation found is written down.
+    """
 
     folder: Path
     log: AuditLog
+    notes: Path
     clock: Callable[[], float]
     settings: HospitalSettings = field(init=False)
     _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
@@ -134,7 +139,8 @@ class FolderRecords:
             wanted = {name: mapping[name] for name in variables}
             columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
             raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
-            cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
+            cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome)
+            add_new_notes(self.notes, [{"table": own.table, **asdict(finding)} for finding in findings])
             test_N = np.array([text == "test" for text in raw[own.part]]) if own.part else _drawn(cohort.patients)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
@@ -143,8 +149,8 @@ class FolderRecords:
 def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) -> Site:
     """The hospital of this folder as a party of federations; `home` is where it keeps state, ledgers and log."""
     log = AuditLog(home / "audit.jsonl", kit.signing_key, kit.name)
-
-    records = FolderRecords(folder, log, clock)
+    notes = home / "notes.jsonl"
+    records = FolderRecords(folder, log, notes, clock)
 
     def ledgers(job: Job) -> list[PrivacyLedger]:
         """What jobs of one federation spend adds up, and what all jobs under one permit spend, whatever their names."""
@@ -162,7 +168,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         lambda digest: SiteState(home / "jobs" / digest[:16]),
         ledgers,
         clock,
-        home / "notes.jsonl",
+        notes,
     )
 
 
