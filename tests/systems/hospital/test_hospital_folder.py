@@ -86,6 +86,17 @@ def test_without_the_column_the_parts_are_drawn_from_pseudonyms_and_stay_the_sam
     assert 0.2 < len(first) / 303 < 0.5
 
 
+def test_a_part_that_is_neither_and_a_variable_without_a_source_are_named(hospital: Path) -> None:
+    with closing(sqlite3.connect(hospital / "patients.sqlite")) as connection, connection:
+        connection.execute("UPDATE patients SET part = NULL WHERE patient = 'cleveland-0007'")
+    with pytest.raises(InputError, match=r"\[part\]: cleveland: got part None, expected train or test"):
+        records(hospital).admit(JOB)
+    mapping = hospital / "mapping.yaml"
+    mapping.write_text(mapping.read_text().replace("oldpeak:", "glucose:"))
+    with pytest.raises(InputError, match=r"mapping\.yaml: no source of oldpeak"):
+        records(hospital).admit(JOB)
+
+
 def test_who_opted_out_is_in_no_part(hospital: Path) -> None:
     gone = ["cleveland-0000", "cleveland-0001", "cleveland-0002"]
     (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in gone))

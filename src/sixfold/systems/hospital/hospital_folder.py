@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sixfold.design.yaml_source import load_yaml
-from sixfold.errors import UserError
+from sixfold.errors import InputError, UserError
 from sixfold.files import replace_bytes
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget
@@ -24,7 +24,7 @@ from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
-from sixfold.systems.hospital.data.storage import read_columns, write_table
+from sixfold.systems.hospital.data.storage import Cell, read_columns, write_table
 from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
@@ -47,6 +47,7 @@ class JobRefused(UserError):  # noqa: N818  an answer, not a mistake
 class HospitalSettings(BaseModel):
     """hospital.yaml. part: a column that says train or test of each patient; without it a hash of the pseudonym does.
 
+    time: a column of days until the outcome or the end of follow-up, for survival; the outcome then says which it was.
     trusted: public keys whose permits count here.
     """
 
@@ -58,6 +59,7 @@ class HospitalSettings(BaseModel):
     mapping: str
     patient: str
     outcome: str
+    time: str | None = None
     part: str | None = None
     trusted: tuple[str, ...]
 
@@ -136,12 +138,14 @@ class FolderRecords:
         if variables not in self._read:
             own = self.settings
             mapping = load_mapping(self.folder / own.mapping)
+            if missing := [name for name in variables if name not in mapping]:
+                raise InputError(f"no source of {', '.join(missing)}", path=self.folder / own.mapping)
             wanted = {name: mapping[name] for name in variables}
-            columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
-            raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
-            cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome)
+            columns = [own.patient, own.outcome, own.time, own.part, *(each.column for each in wanted.values())]
+            raw = read_columns(self.folder / own.table, [name for name in columns if name])
+            cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, own.time)
             add_new_notes(self.notes, [{"table": own.table, **asdict(finding)} for finding in findings])
-            test_N = np.array([text == "test" for text in raw[own.part]]) if own.part else _drawn(cohort.patients)
+            test_N = _told(own.name, own.part, raw[own.part]) if own.part else _drawn(cohort.patients)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
 
@@ -199,6 +203,8 @@ def lay_out(
         values = cohort.X_ND[:, at]
         columns[str(mapping[name]["column"])] = [None if np.isnan(value) else float(value) for value in values]
     columns["disease"] = [float(value) for value in cohort.y_N]
+    if cohort.time_N is not None:
+        columns["days"] = [float(value) for value in cohort.time_N]
     columns["part"] = ["test" if test else "train" for test in test_N]
     write_table(folder / table, columns)
     settings = HospitalSettings(
@@ -208,6 +214,7 @@ def lay_out(
         mapping="mapping.yaml",
         patient="patient",
         outcome="disease",
+        time=None if cohort.time_N is None else "days",
         part="part",
         trusted=trusted,
     )
@@ -229,6 +236,13 @@ def _request(job: Job, dataset: str) -> Request:
         epsilon=None if job.budget is None else job.budget.epsilon,
         delta=None if job.budget is None else job.budget.delta,
     )
+
+
+def _told(site: str, column: str, cells: list[Cell]) -> NDArray[np.bool_]:
+    """Which patients are of the test part; InputError for what is neither: it would be trained on."""
+    if other := [cell for cell in cells if cell not in ("train", "test")]:
+        raise InputError(f"{site}: got part {other[0]!r}, expected train or test", field=column)
+    return np.array([cell == "test" for cell in cells])
 
 
 def _drawn(patients: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -230,6 +230,18 @@ def test_truth_values_mean_the_same_from_any_storage(tmp_path: Path, ending: str
     np.testing.assert_array_equal(cohort.X_ND[:, 0], [0.0, np.nan, 1.0])
 
 
+def test_days_until_the_outcome_are_read_and_each_patient_must_have_them() -> None:
+    table = raw(age=[50.0, 60.0, 70.0], days=["0", 365.25, 43830])
+    mapping = {"age": Source(column="age")}
+    cohort, _ = harmonise(table, mapping, "north", "id", "ill", "days")
+    assert cohort.time_N is not None
+    assert cohort.time_N.tolist() == [0.0, 365.25, 43830.0]
+    assert harmonise(table, mapping, "north", "id", "ill")[0].time_N is None
+    for wrong in (None, "", "soon", -1.0, 43831, float("nan"), float("inf"), True):
+        with pytest.raises(InputError, match=r"\[days\]: north: got time .*expected days, 0 to 43830"):
+            harmonise(table | {"days": [1.0, wrong, 2.0]}, mapping, "north", "id", "ill", "days")
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -23,6 +23,7 @@ __all__ = ["Cause", "Finding", "Source", "harmonise", "load_mapping"]
 
 Floats = NDArray[np.float64]
 
+_LONGEST_DAYS = 120 * 365.25  # of a life
 _ENOUGH = 5  # values, for a median to tell a unit by
 _CLEAR = 2  # values, to tell it by what is impossible: a single one can be a slip of the pen
 
@@ -100,12 +101,18 @@ def load_mapping(path: Path) -> dict[str, Source]:
 
 
 def harmonise(
-    raw: Mapping[str, Sequence[Cell]], mapping: Mapping[str, Source], site: str, patient: str, outcome: str
+    raw: Mapping[str, Sequence[Cell]],
+    mapping: Mapping[str, Source],
+    site: str,
+    patient: str,
+    outcome: str,
+    time: str | None = None,
 ) -> tuple[Cohort, tuple[Finding, ...]]:
     """The cohort in the units of the schema, and what was set aside.
 
-    raw: columns as the hospital has them. patient, outcome: which columns are the pseudonym, and 0 or 1. What is
-    missing stays missing. Raises InputError when a column is in another unit than it is said to be in: nothing is
+    raw: columns as the hospital has them. patient, outcome: which columns are the pseudonym, and 0 or 1. time: which
+    one has the days until the event or the end of follow-up, for a model of survival; each patient must have one. What
+    is missing stays missing. Raises InputError when a column is in another unit than it is said to be in: nothing is
     converted on a guess; and for a pseudonym that an opt-out could miss: none, twice, or neither text nor whole number.
     A unit is wrong when the median of 5 values or more is typical of hospitals in another unit and not in this one; of
     2 to 4 values, when every one is impossible in this unit and typical in the same other one.
@@ -126,7 +133,8 @@ def harmonise(
         raise InputError(f"{site}: a pseudonym stands for two rows", field=patient)
     y_N = np.array([_outcome(site, outcome, cell) for cell in raw[outcome]])
     X_ND = np.stack(columns, axis=1) if columns else np.zeros((len(patients), 0))
-    return Cohort(site, patients, tuple(mapping), X_ND, y_N), tuple(findings)
+    time_N = None if time is None else np.array([_days(site, time, cell) for cell in raw[time]])
+    return Cohort(site, patients, tuple(mapping), X_ND, y_N, time_N), tuple(findings)
 
 
 def _values(cells: Sequence[Cell], source: Source, variable: Variable) -> tuple[Floats, Counter[str]]:
@@ -233,3 +241,13 @@ def _outcome(site: str, column: str, cell: Cell) -> float:
     if code not in ("0", "1"):
         raise InputError(f"{site}: got outcome {cell!r}, expected 0 or 1", field=column)
     return float(code)
+
+
+def _days(site: str, column: str, cell: Cell) -> float:
+    try:
+        value = math.nan if cell is None or isinstance(cell, bool) else float(cell)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value <= _LONGEST_DAYS:
+        raise InputError(f"{site}: got time {cell!r}, expected days, 0 to {_LONGEST_DAYS:g}", field=column)
+    return value
