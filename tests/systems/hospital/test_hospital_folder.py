@@ -35,7 +35,7 @@ PERMIT = Permit(
     expires=NOW + datetime.timedelta(days=10),
     outputs=("model_update",),
     features=heart.VARIABLES,
-    minimum_cohort=100,
+    minimum_cohort=60,
     minimum_sites=2,
 )
 JOB = Job(
@@ -162,6 +162,26 @@ def test_too_few_patients_after_opt_outs_are_refused(hospital: Path) -> None:
     (hospital / "opt_out.csv").write_text("patient,date\n" + everybody)
     with pytest.raises(JobRefused, match="minimum_cohort"):
         records(hospital).admit(JOB)
+
+
+@pytest.mark.parametrize(("split", "patients"), [(Split.TRAIN, 199), (Split.TEST, 104), (Split.ALL, 303)])
+@pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 0), (0, 1), (-1, 1)])
+def test_the_least_cohort_is_of_the_patients_that_are_computed_over(
+    hospital: Path, split: Split, patients: int, more: int, gone: int
+) -> None:
+    """Not of all that the hospital has: of the job's part without those who opted out."""
+    job = replace(JOB, split=split)
+    part = records(hospital).admit(job).patients
+    permit = PERMIT.model_copy(update={"minimum_cohort": patients + more})
+    write_permit(hospital / "permits" / "P-1.yaml", sign_permit(permit, AUTHORITY))
+    (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in part[:gone]))
+    if more + gone <= 0:
+        assert len(records(hospital).admit(job)) == patients - gone
+        return
+    with pytest.raises(JobRefused, match="minimum_cohort"):
+        records(hospital).admit(job)
+    last = json.loads((hospital / "audit.jsonl").read_text().splitlines()[-1])
+    assert (last["kind"], last["facts"]["allowed"]) == ("permit_decision", False)
 
 
 def test_without_a_register_of_opt_outs_nothing_is_read(hospital: Path) -> None:

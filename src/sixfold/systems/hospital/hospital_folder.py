@@ -97,12 +97,12 @@ class FolderRecords:
         opted_out = read_opt_outs(self.folder / "opt_out.csv")
         cohort, test_N = self._table(job.features)
         staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
-        reasons = enough(permit, int(staying_N.sum())).reasons
+        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
+        chosen = cohort.take(staying_N & part_N)
+        reasons = enough(permit, len(chosen)).reasons  # those that are computed over, not all that there are
         self._note(job, reasons)
         if reasons:
             raise JobRefused("; ".join(reasons))
-        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
-        chosen = cohort.take(staying_N & part_N)
         return featurise(chosen, job.matrix) if job.matrix else chosen
 
     def allowance(self, job: Job) -> Budget | None:

@@ -127,6 +127,7 @@ class Coordinator:
             )
             if len(record.counted) < len(job.sites):
                 sites = ()  # who was missing is asked to come back
+        self.log.sync()  # the last model has no order after it
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
 
@@ -145,7 +146,7 @@ class Coordinator:
     def reports(self, job: Job, order: Order) -> dict[str, Mapping[str, Any]]:
         """What each hospital says of a model on its own patients: aggregates, under a permit for metrics."""
         sites = self.offer(job)
-        body = {"order": pack(order_to(order))}
+        body = {"order": pack(order_to(order)), "heads": self._heads()}
         answers, _ = self._ask(job, Phase.REPORT, 0, 0, dict.fromkeys(sites, body))
         return {site: answer["report"] for site, answer in sorted(answers.items())}
 
@@ -155,7 +156,7 @@ class Coordinator:
         began_s, traffic = time.perf_counter(), _Traffic()
         asked = tuple(sorted(parties))
         record = RoundRecord(at.round, at.attempt, asked, (), 0, 0, 0.0)
-        said = {"order": pack(order_to(order)), "previous": at.previous, "heads": dict(self.heads)}
+        said = {"order": pack(order_to(order)), "previous": at.previous, "heads": self._heads()}
 
         def ask(phase: Phase, bodies: Bodies) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
             return self._ask(job, phase, at.round, at.attempt, bodies, traffic)
@@ -165,6 +166,10 @@ class Coordinator:
         except TooFew as error:
             return None, replace(record, why=str(error), **_spent(traffic, began_s))
         return gathered.total, replace(record, counted=gathered.counted, why=gathered.why, **_spent(traffic, began_s))
+
+    def _heads(self) -> dict[str, Any]:
+        """The last head of each hospital, and its own: what the coordinator did has witnesses too."""
+        return {**self.heads, COORDINATOR: self.log.signed_head()}
 
     def _ask(
         self,

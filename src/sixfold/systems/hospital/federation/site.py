@@ -25,7 +25,7 @@ from sixfold.systems.hospital.federation.messages import (
     order_to,
     sum_plan,
 )
-from sixfold.systems.hospital.federation.reporting import report
+from sixfold.systems.hospital.federation.reporting import numbers_in, report
 from sixfold.systems.hospital.federation.site_state import RoundRefused, SiteState
 from sixfold.systems.hospital.notes import add_note
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
@@ -223,8 +223,17 @@ class Site:
         job = running.job
         if job.output is not Output.METRICS:
             raise RoundRefused(f"this job is about {job.output.value}, not metrics")
-        cohort = self.records.admit(job)
-        return {"report": report(order_from(body.get("order")), cohort, self._kept(running))}
+        order = order_from(body.get("order"))
+        said = report(order, self.records.admit(job), self._kept(running))
+        facts: dict[str, str | int] = {
+            "job": job.digest,
+            "order": order_digest(pack(order_to(order))),  # which model was judged
+            "work": order.work,
+            "numbers": numbers_in(said),
+            "records": int(said["patients"]),
+        }
+        self.log.append("report", facts, self.clock())  # before it leaves
+        return {"report": said}
 
     def _log_contribution(self, running: _Running, attempt: _Attempt) -> None:
         """Before it leaves."""
