@@ -121,7 +121,7 @@ def test_the_record_and_the_table_say_what_was_found(found: Found) -> None:
     assert "withheld" in record["variables"]["cp"]["codes"].values()
     text = printed(record)
     assert "920 patients of 4 hospitals" in text
-    assert "53.51 years" in text
+    assert "53.51 ± 9.42 years" in text
     assert "0 [" in text
     assert "] 120" in text
 

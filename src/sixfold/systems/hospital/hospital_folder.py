@@ -23,7 +23,7 @@ from sixfold.parts.privacy_mechanism import Budget
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
-from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
+from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import Cell, read_columns, write_table
 from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
@@ -35,7 +35,16 @@ from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
 from sixfold.systems.hospital.provision import Kit, load_kit
 
-__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_hospital", "open_site"]
+__all__ = [
+    "HospitalSettings",
+    "JobRefused",
+    "in_test_part",
+    "lay_out",
+    "open_hospital",
+    "open_site",
+    "read_own",
+    "staying",
+]
 
 _TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
 
@@ -96,7 +105,7 @@ class FolderRecords:
             raise JobRefused("; ".join(reasons))
         opted_out = read_opt_outs(self.folder / "opt_out.csv")
         cohort, test_N = self._table(job.features)
-        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
+        staying_N = staying(cohort, opted_out)
         part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
         chosen = cohort.take(staying_N & part_N)
         reasons = enough(permit, len(chosen)).reasons  # those that are computed over, not all that there are
@@ -141,13 +150,32 @@ class FolderRecords:
             if missing := [name for name in variables if name not in mapping]:
                 raise InputError(f"no source of {', '.join(missing)}", path=self.folder / own.mapping)
             wanted = {name: mapping[name] for name in variables}
-            columns = [own.patient, own.outcome, own.time, own.part, *(each.column for each in wanted.values())]
-            raw = read_columns(self.folder / own.table, [name for name in columns if name])
+            raw = read_own(self.folder, own, wanted)
             cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, own.time)
             add_new_notes(self.notes, [{"table": own.table, **asdict(finding)} for finding in findings])
-            test_N = _told(own.name, own.part, raw[own.part]) if own.part else _drawn(cohort.patients)
+            test_N = in_test_part(own, raw, cohort)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
+
+
+def read_own(folder: Path, own: HospitalSettings, wanted: Mapping[str, Source]) -> dict[str, list[Cell]]:
+    """The columns of a hospital's table that its settings and these variables name, as they are in it."""
+    columns = [own.patient, own.outcome, own.time, own.part, *(each.column for each in wanted.values())]
+    return read_columns(folder / own.table, [name for name in columns if name])
+
+
+def in_test_part(own: HospitalSettings, raw: Mapping[str, list[Cell]], cohort: Cohort) -> NDArray[np.bool_]:
+    """Which patients are of the test part, N; InputError for a part that is neither: it would be trained on."""
+    if own.part is None:
+        return _drawn(cohort.patients)
+    if other := [cell for cell in raw[own.part] if cell not in ("train", "test")]:
+        raise InputError(f"{own.name}: got part {other[0]!r}, expected train or test", field=own.part)
+    return np.array([cell == "test" for cell in raw[own.part]], dtype=bool)
+
+
+def staying(cohort: Cohort, opted_out: frozenset[str]) -> NDArray[np.bool_]:
+    """Which patients did not opt out, N."""
+    return ~np.isin(np.char.strip(cohort.patients), list(opted_out))
 
 
 def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) -> Site:
@@ -236,13 +264,6 @@ def _request(job: Job, dataset: str) -> Request:
         epsilon=None if job.budget is None else job.budget.epsilon,
         delta=None if job.budget is None else job.budget.delta,
     )
-
-
-def _told(site: str, column: str, cells: list[Cell]) -> NDArray[np.bool_]:
-    """Which patients are of the test part; InputError for what is neither: it would be trained on."""
-    if other := [cell for cell in cells if cell not in ("train", "test")]:
-        raise InputError(f"{site}: got part {other[0]!r}, expected train or test", field=column)
-    return np.array([cell == "test" for cell in cells])
 
 
 def _drawn(patients: NDArray[np.str_]) -> NDArray[np.bool_]:

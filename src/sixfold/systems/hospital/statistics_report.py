@@ -82,19 +82,18 @@ def statistics_table(record: Mapping[str, Any]) -> Table:
 
     hospitals = len(record["hospitals"])
     table = Table(title=f"{record['patients']} patients of {hospitals} hospitals, by a masked sum")
-    for name in ("variable", "mean", "standard deviation", "missing", "out of range", "patients by code or bin"):
+    for name in ("variable", "mean ± deviation", "missing", "outside"):
         table.add_column(name)
+    table.add_column("patients by code or bin", no_wrap=True)
     for name, row in record["variables"].items():
         if "bins" in row:
-            mean, deviation = (
-                "-" if row[each] is None else f"{row[each]:g} {row['unit']}".rstrip() for each in ("mean", "sd")
-            )
+            mean = "-" if row["mean"] is None else f"{row['mean']:g} ± {row['sd']:g} {row['unit']}".rstrip()
             cells = [each["patients"] for each in row["bins"]]
             shape = f"{row['bins'][0]['from']:g} [{_shape(cells)}] {row['bins'][-1]['to']:g}"
         else:
-            mean = deviation = ""
+            mean = ""
             shape = ", ".join(f"{code}: {cell}" for code, cell in row["codes"].items())
-        table.add_row(name, mean, deviation, str(row["missing"]), str(row["outside"]), shape)
+        table.add_row(name, mean, str(row["missing"]), str(row["outside"]), shape)
     return table
 
 
