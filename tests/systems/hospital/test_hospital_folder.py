@@ -2,6 +2,9 @@
 
 import datetime
 import json
+import sqlite3
+import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +67,7 @@ def hospital(tmp_path: Path) -> Path:
 
 def records(folder: Path, days: float = 0.0) -> FolderRecords:
     log = AuditLog(folder / "audit.jsonl", AUTHORITY, "cleveland")
-    return FolderRecords(folder, log, lambda: (NOW + datetime.timedelta(days=days)).timestamp())
+    return FolderRecords(folder, log, folder / "notes.jsonl", lambda: (NOW + datetime.timedelta(days=days)).timestamp())
 
 
 def test_a_job_under_its_permit_gets_the_part_that_it_asked_for(hospital: Path) -> None:
@@ -83,12 +86,38 @@ def test_without_the_column_the_parts_are_drawn_from_pseudonyms_and_stay_the_sam
     assert 0.2 < len(first) / 303 < 0.5
 
 
+def test_a_part_that_is_neither_and_a_variable_without_a_source_are_named(hospital: Path) -> None:
+    with closing(sqlite3.connect(hospital / "patients.sqlite")) as connection, connection:
+        connection.execute("UPDATE patients SET part = NULL WHERE patient = 'cleveland-0007'")
+    with pytest.raises(InputError, match=r"\[part\]: cleveland: got part None, expected train or test"):
+        records(hospital).admit(JOB)
+    mapping = hospital / "mapping.yaml"
+    mapping.write_text(mapping.read_text().replace("oldpeak:", "glucose:"))
+    with pytest.raises(InputError, match=r"mapping\.yaml: no source of oldpeak"):
+        records(hospital).admit(JOB)
+
+
 def test_who_opted_out_is_in_no_part(hospital: Path) -> None:
     gone = ["cleveland-0000", "cleveland-0001", "cleveland-0002"]
     (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in gone))
     cohort = records(hospital).admit(replace(JOB, split=Split.ALL))
     assert len(cohort) == 300
     assert not set(gone) & set(cohort.patients)
+
+
+def test_what_harmonisation_finds_is_noted_once_for_the_hospital_alone(hospital: Path) -> None:
+    with closing(sqlite3.connect(hospital / "patients.sqlite")) as connection, connection:
+        connection.execute("UPDATE patients SET col_chol = 5.5 WHERE patient = 'cleveland-0000'")
+        connection.execute("UPDATE patients SET col_cp = 'Jane Doe' WHERE patient IN ('cleveland-0001')")
+    for _ in range(2):  # as often as the hospital starts
+        records(hospital).admit(JOB)
+    notes = [json.loads(line) for line in (hospital / "notes.jsonl").read_text().splitlines()]
+    assert [(note["table"], note["variable"], note["why"], note["count"]) for note in notes] == [
+        ("patients.sqlite", "cp", "unknown value 'Jane Doe'", 1),
+        ("patients.sqlite", "chol", "not within 60 to 700 mg/dL, usual in mmol/L", 1),
+    ]
+    assert stat.S_IMODE((hospital / "notes.jsonl").stat().st_mode) == 0o600
+    assert "Jane" not in (hospital / "audit.jsonl").read_text()
 
 
 def refuse(folder: Path, job: Job = JOB, days: float = 0.0) -> str:

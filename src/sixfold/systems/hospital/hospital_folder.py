@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,28 @@ from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Arrived, Cohort
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
-from sixfold.systems.hospital.data.storage import read_columns, write_table
+from sixfold.systems.hospital.data.storage import Cell, read_columns, write_table
 from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
 from sixfold.systems.hospital.keys import public_key
+from sixfold.systems.hospital.notes import add_new_notes
 from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
 from sixfold.systems.hospital.provision import Kit, load_kit
 
-__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_hospital", "open_site"]
+__all__ = [
+    "HospitalSettings",
+    "JobRefused",
+    "in_test_part",
+    "lay_out",
+    "open_hospital",
+    "open_site",
+    "read_own",
+    "staying",
+]
 
 _TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
 
@@ -48,6 +58,7 @@ class JobRefused(UserError):  # noqa: N818  an answer, not a mistake
 class HospitalSettings(BaseModel):
     """hospital.yaml. part: a column that says train or test of each patient; without it a hash of the pseudonym does.
 
+    time: a column of days until the outcome or the end of follow-up, for survival; the outcome then says which it was.
     trusted: public keys whose permits count here.
     """
 
@@ -59,16 +70,21 @@ class HospitalSettings(BaseModel):
     mapping: str
     patient: str
     outcome: str
+    time: str | None = None
     part: str | None = None
     trusted: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class FolderRecords:
-    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out."""
+    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out.
+
+    notes: a file for the hospital alone, where what harmonisation found is written down.
+    """
 
     folder: Path
     log: AuditLog
+    notes: Path
     clock: Callable[[], float]
     settings: HospitalSettings = field(init=False)
     _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
@@ -82,7 +98,7 @@ class FolderRecords:
         """The patients of the job's part, featurised; raises JobRefused before anything is read, or InputError."""
         permit, opted_out = self._allowed(job)
         cohort, test_N = self._table(job.features)
-        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
+        staying_N = staying(cohort, opted_out)
         part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
         chosen = cohort.take(staying_N & part_N)
         self._enough(job, permit, len(chosen))  # those that are computed over, not all that there are
@@ -102,10 +118,10 @@ class FolderRecords:
         own, wanted = self.settings, self._mapping(job.features)
         raw = read_columns(tables[0], [own.patient, own.outcome, *(each.column for each in wanted.values())])
         known = None not in raw[own.outcome]
-        if not known:
+        if not known:  # outcomes come later, and nothing is counted of these until then
             raw[own.outcome] = [0.0] * len(raw[own.outcome])
-        cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
-        chosen = cohort.take(~np.isin(np.char.strip(cohort.patients), list(opted_out)))
+        cohort = self._harmonised(f"periods/{tables[0].name}", raw, wanted, None)
+        chosen = cohort.take(staying(cohort, opted_out))
         self._enough(job, permit, len(chosen))
         return Arrived(featurise(chosen, job.matrix) if job.matrix else chosen, known)
 
@@ -132,7 +148,10 @@ class FolderRecords:
             raise JobRefused("; ".join(reasons))
 
     def _mapping(self, variables: tuple[str, ...]) -> dict[str, Source]:
-        mapping = load_mapping(self.folder / self.settings.mapping)
+        path = self.folder / self.settings.mapping
+        mapping = load_mapping(path)
+        if missing := [name for name in variables if name not in mapping]:
+            raise InputError(f"no source of {', '.join(missing)}", path=path)
         return {name: mapping[name] for name in variables}
 
     def allowance(self, job: Job) -> Budget | None:
@@ -168,19 +187,47 @@ class FolderRecords:
         if variables not in self._read:
             own = self.settings
             wanted = self._mapping(variables)
-            columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
-            raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
-            cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
-            test_N = np.array([text == "test" for text in raw[own.part]]) if own.part else _drawn(cohort.patients)
+            raw = read_own(self.folder, own, wanted)
+            cohort = self._harmonised(own.table, raw, wanted, own.time)
+            test_N = in_test_part(own, raw, cohort)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
+
+    def _harmonised(
+        self, table: str, raw: Mapping[str, list[Cell]], wanted: Mapping[str, Source], time: str | None
+    ) -> Cohort:
+        """The patients of a table in the common schema; what was found in it is noted for the hospital alone."""
+        own = self.settings
+        cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, time)
+        add_new_notes(self.notes, [{"table": table, **asdict(finding)} for finding in findings])
+        return cohort
+
+
+def read_own(folder: Path, own: HospitalSettings, wanted: Mapping[str, Source]) -> dict[str, list[Cell]]:
+    """The columns of a hospital's table that its settings and these variables name, as they are in it."""
+    columns = [own.patient, own.outcome, own.time, own.part, *(each.column for each in wanted.values())]
+    return read_columns(folder / own.table, [name for name in columns if name])
+
+
+def in_test_part(own: HospitalSettings, raw: Mapping[str, list[Cell]], cohort: Cohort) -> NDArray[np.bool_]:
+    """Which patients are of the test part, N; InputError for a part that is neither: it would be trained on."""
+    if own.part is None:
+        return _drawn(cohort.patients)
+    if other := [cell for cell in raw[own.part] if cell not in ("train", "test")]:
+        raise InputError(f"{own.name}: got part {other[0]!r}, expected train or test", field=own.part)
+    return np.array([cell == "test" for cell in raw[own.part]], dtype=bool)
+
+
+def staying(cohort: Cohort, opted_out: frozenset[str]) -> NDArray[np.bool_]:
+    """Which patients did not opt out, N."""
+    return ~np.isin(np.char.strip(cohort.patients), list(opted_out))
 
 
 def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) -> Site:
     """The hospital of this folder as a party of federations; `home` is where it keeps state, ledgers and log."""
     log = AuditLog(home / "audit.jsonl", kit.signing_key, kit.name)
-
-    records = FolderRecords(folder, log, clock)
+    notes = home / "notes.jsonl"
+    records = FolderRecords(folder, log, notes, clock)
 
     def ledgers(job: Job) -> list[PrivacyLedger]:
         """What jobs of one federation spend adds up, and what all jobs under one permit spend, whatever their names."""
@@ -198,7 +245,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         lambda digest: SiteState(home / "jobs" / digest[:16]),
         ledgers,
         clock,
-        home / "notes.jsonl",
+        notes,
         InForce(home / "releases", kit, records.trusted),
     )
 
@@ -230,6 +277,8 @@ def lay_out(
         values = cohort.X_ND[:, at]
         columns[str(mapping[name]["column"])] = [None if np.isnan(value) else float(value) for value in values]
     columns["disease"] = [float(value) for value in cohort.y_N]
+    if cohort.time_N is not None:
+        columns["days"] = [float(value) for value in cohort.time_N]
     columns["part"] = ["test" if test else "train" for test in test_N]
     write_table(folder / table, columns)
     settings = HospitalSettings(
@@ -239,6 +288,7 @@ def lay_out(
         mapping="mapping.yaml",
         patient="patient",
         outcome="disease",
+        time=None if cohort.time_N is None else "days",
         part="part",
         trusted=trusted,
     )

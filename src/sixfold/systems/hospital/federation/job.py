@@ -105,6 +105,8 @@ class Job:
                 f"{self.federation}: got {len(self.sites)} sites and a minimum of {self.minimum_sites}, "
                 f"expected 1 <= minimum <= sites <= {_MOST_SITES}"
             )
+        if self.output is Output.STATISTICS and self.matrix:
+            raise ConfigError(f"{self.federation}: statistics are of the variables themselves, expected no matrix")
         if len(set(self.sites)) != len(self.sites):
             raise ConfigError(f"{self.federation}: a site is named twice")
         if self.protection is Protection.MASKED and self.minimum_sites < 2:

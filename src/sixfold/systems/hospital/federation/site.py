@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.errors import InputError, UserError
-from sixfold.files import append_json_line
 from sixfold.parts.array_codec import pack, unpack
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.secure_sum import Party
@@ -28,6 +27,7 @@ from sixfold.systems.hospital.federation.messages import (
 )
 from sixfold.systems.hospital.federation.records import Records
 from sixfold.systems.hospital.federation.site_state import RoundRefused, SiteState
+from sixfold.systems.hospital.notes import add_note
 from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.operation.site_operation import OUTSIDE_ROUNDS, SiteOperation
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
@@ -114,8 +114,7 @@ class Site:
     def _told(self, header: Header, error: Exception) -> str:
         """What the others may know of it: an InputError can quote a record, so that its text stays at the hospital."""
         if isinstance(error, InputError):
-            self.notes.touch(mode=0o600)
-            append_json_line(self.notes, {"round": header.round, "phase": header.phase, "what": str(error)})
+            add_note(self.notes, {"round": header.round, "phase": header.phase, "what": str(error)})
             return "an error in what was read: the hospital has it in its notes"
         # what is not a UserError comes of a body that is not one of its phase
         return str(error) if isinstance(error, UserError) else f"not a message of phase {header.phase}"
