@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.systems.hospital.audit.log import AuditLog
-from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.cohort import Arrived, Cohort
 from sixfold.systems.hospital.federation.contribution import Contribute, contribute
 from sixfold.systems.hospital.federation.coordinator import Coordinator
 from sixfold.systems.hospital.federation.job import Job, Output
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
+from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision, read_roster
 from sixfold.systems.hospital.transport.transport import Deadline, InProcess
 
@@ -47,6 +48,9 @@ class Open:
     def admit(self, job: Job) -> Cohort:
         return self.cohort
 
+    def arrived(self, job: Job, period: int) -> Arrived | None:
+        return None
+
 
 def a_job(sites: Sequence[str], **more: Any) -> Job:
     """A job for these sites."""
@@ -73,6 +77,7 @@ class Federation:
     lies: Mapping[str, Contribute] = field(default_factory=dict)  # hospitals that do not keep to the protocol
     sites: dict[str, Site] = field(init=False)
     times: int = 0
+    trusted: Sequence[Ed25519PublicKey] = ()
 
     def __post_init__(self) -> None:
         if not (self.folder / "kits").exists():
@@ -104,6 +109,7 @@ class Federation:
             ledgers,
             self.clock,
             home / "notes.jsonl",
+            InForce(home / "releases", kit, lambda: self.trusted),
             self.lies.get(cohort.site, contribute),
         )
 

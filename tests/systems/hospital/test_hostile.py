@@ -24,7 +24,7 @@ TEST = [cohort.take(np.arange(len(cohort)) % 3 == 0) for cohort in PATIENTS]
 SITES = [cohort.site for cohort in TRAIN]
 FEDAVG = make_algorithm("fedavg", TRAIN[0].X_ND.shape[1], {"rounds": 4, "epochs": 5, "learning_rate": 0.5})
 MODEL = Logistic(TRAIN[0].X_ND.shape[1])
-NEAR = 0.02  # AUROC; the honest federation reaches more than 0.75, guessing 0.5
+NEAR = 0.03  # of AUROC; which hospitals are grouped together is drawn from the job
 
 SUM = a_job(SITES, minimum_sites=2)
 

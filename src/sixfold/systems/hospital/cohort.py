@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sixfold.errors import InputError
 
-__all__ = ["Cohort"]
+__all__ = ["Arrived", "Cohort"]
 
 # Shapes: N patients, D features.
 
@@ -54,3 +54,11 @@ class Cohort:
             y_N=self.y_N[at],
             time_N=None if self.time_N is None else self.time_N[at],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Patients who came in one period after a release. known: all their outcomes are; till then y_N says nothing."""
+
+    cohort: Cohort
+    known: bool

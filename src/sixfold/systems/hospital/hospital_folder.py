@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +22,7 @@ from sixfold.files import replace_bytes
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget
 from sixfold.systems.hospital.audit.log import AuditLog
-from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.cohort import Arrived, Cohort
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import Cell, read_columns, write_table
@@ -30,6 +31,7 @@ from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
 from sixfold.systems.hospital.keys import public_key
 from sixfold.systems.hospital.notes import add_new_notes
+from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
@@ -94,25 +96,63 @@ class FolderRecords:
 
     def admit(self, job: Job) -> Cohort:
         """The patients of the job's part, featurised; raises JobRefused before anything is read, or InputError."""
+        permit, opted_out = self._allowed(job)
+        cohort, test_N = self._table(job.features)
+        staying_N = staying(cohort, opted_out)
+        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
+        chosen = cohort.take(staying_N & part_N)
+        self._enough(job, permit, len(chosen))  # those that are computed over, not all that there are
+        return featurise(chosen, job.matrix) if job.matrix else chosen
+
+    def arrived(self, job: Job, period: int) -> Arrived | None:
+        """The patients in the table periods/PERIOD, which has the columns of the hospital's own; outcomes may be empty.
+
+        None if there is no such table. Raises as `admit`.
+        """
+        permit, opted_out = self._allowed(job)
+        tables = sorted((self.folder / "periods").glob(f"{period:d}.*"))
+        if not tables:
+            return None
+        if len(tables) > 1:
+            raise InputError("two tables of one period: which one is meant?", path=tables[1])
+        own, wanted = self.settings, self._mapping(job.features)
+        raw = read_columns(tables[0], [own.patient, own.outcome, *(each.column for each in wanted.values())])
+        known = None not in raw[own.outcome]
+        if not known:  # outcomes come later, and nothing is counted of these until then
+            raw[own.outcome] = [0.0] * len(raw[own.outcome])
+        cohort = self._harmonised(f"periods/{tables[0].name}", raw, wanted, None)
+        chosen = cohort.take(staying(cohort, opted_out))
+        self._enough(job, permit, len(chosen))
+        return Arrived(featurise(chosen, job.matrix) if job.matrix else chosen, known)
+
+    def trusted(self) -> list[Ed25519PublicKey]:
+        """The keys whose holders decide here: on permits, and on alarms."""
+        return [public_key(text) for text in self.settings.trusted]
+
+    def _allowed(self, job: Job) -> tuple[Permit, frozenset[str]]:
+        """The permit under which the job may read, and who opted out of it; raises JobRefused."""
         permit = self._permit(job.permit)
         now = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
-        trusted = [public_key(text) for text in self.settings.trusted]
-        reasons = decide(_request(job, self.settings.dataset), permit, trusted, now).reasons
+        reasons = decide(_request(job, self.settings.dataset), permit, self.trusted(), now).reasons
         if job.dataset != self.settings.dataset:
             reasons = (*reasons, f"dataset: got {job.dataset}, this hospital has {self.settings.dataset}")
         self._note(job, reasons)
         if reasons or permit is None:
             raise JobRefused("; ".join(reasons))
-        opted_out = read_opt_outs(self.folder / "opt_out.csv")
-        cohort, test_N = self._table(job.features)
-        staying_N = staying(cohort, opted_out)
-        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
-        chosen = cohort.take(staying_N & part_N)
-        reasons = enough(permit, len(chosen)).reasons  # those that are computed over, not all that there are
+        return permit, read_opt_outs(self.folder / "opt_out.csv")
+
+    def _enough(self, job: Job, permit: Permit, patients: int) -> None:
+        reasons = enough(permit, patients).reasons
         self._note(job, reasons)
         if reasons:
             raise JobRefused("; ".join(reasons))
-        return featurise(chosen, job.matrix) if job.matrix else chosen
+
+    def _mapping(self, variables: tuple[str, ...]) -> dict[str, Source]:
+        path = self.folder / self.settings.mapping
+        mapping = load_mapping(path)
+        if missing := [name for name in variables if name not in mapping]:
+            raise InputError(f"no source of {', '.join(missing)}", path=path)
+        return {name: mapping[name] for name in variables}
 
     def allowance(self, job: Job) -> Budget | None:
         """What the job's permit lets all jobs under it spend together, for each patient; None if it does not say."""
@@ -146,16 +186,21 @@ class FolderRecords:
     def _table(self, variables: tuple[str, ...]) -> tuple[Cohort, NDArray[np.bool_]]:
         if variables not in self._read:
             own = self.settings
-            mapping = load_mapping(self.folder / own.mapping)
-            if missing := [name for name in variables if name not in mapping]:
-                raise InputError(f"no source of {', '.join(missing)}", path=self.folder / own.mapping)
-            wanted = {name: mapping[name] for name in variables}
+            wanted = self._mapping(variables)
             raw = read_own(self.folder, own, wanted)
-            cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, own.time)
-            add_new_notes(self.notes, [{"table": own.table, **asdict(finding)} for finding in findings])
+            cohort = self._harmonised(own.table, raw, wanted, own.time)
             test_N = in_test_part(own, raw, cohort)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
+
+    def _harmonised(
+        self, table: str, raw: Mapping[str, list[Cell]], wanted: Mapping[str, Source], time: str | None
+    ) -> Cohort:
+        """The patients of a table in the common schema; what was found in it is noted for the hospital alone."""
+        own = self.settings
+        cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, time)
+        add_new_notes(self.notes, [{"table": table, **asdict(finding)} for finding in findings])
+        return cohort
 
 
 def read_own(folder: Path, own: HospitalSettings, wanted: Mapping[str, Source]) -> dict[str, list[Cell]]:
@@ -201,6 +246,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         ledgers,
         clock,
         notes,
+        InForce(home / "releases", kit, records.trusted),
     )
 
 

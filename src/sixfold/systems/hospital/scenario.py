@@ -20,7 +20,8 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.data.features import MATRICES
 from sixfold.systems.hospital.federation.coordinator import Coordinator, Finished
-from sixfold.systems.hospital.federation.job import Job, Output, Protection, Split
+from sixfold.systems.hospital.federation.job import Job, Output, Protection
+from sixfold.systems.hospital.federation.reporting import judging_order
 from sixfold.systems.hospital.federation.site_state import SiteState
 from sixfold.systems.hospital.hospital_folder import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
@@ -218,20 +219,10 @@ def train(trial: Trial, federation: LocalFederation, job: Job, algorithm: Algori
 
 def judge(trained: Trained) -> Judged:
     """Judge its model by two further jobs: a sum of histograms, masked, and each hospital's own report."""
-    job = replace(
-        trained.job,
-        output=Output.METRICS,
-        split=Split.TEST,
-        protection=Protection.MASKED,
-        trained=trained.job.digest,
-        mechanism=None,
-        budget=None,
-    )
+    job = trained.job.judging
     judging = ScoreHistograms(model_of(), trained.theta_P)
     total = trained.coordinator.run(job, judging, seed=0).state.arrays["total"]
-    order = judging.order(judging.init(0))
-    order = replace(order, settings={**order.settings, "target_accuracy": TARGET_ACCURACY})
-    reports = trained.coordinator.reports(job, order)
+    reports = trained.coordinator.reports(job, judging_order(model_of(), trained.theta_P, TARGET_ACCURACY))
     return Judged(quality_of(total), reports)
 
 

@@ -145,10 +145,15 @@ class Coordinator:
 
     def reports(self, job: Job, order: Order) -> dict[str, Mapping[str, Any]]:
         """What each hospital says of a model on its own patients: aggregates, under a permit for metrics."""
-        sites = self.offer(job)
-        body = {"order": pack(order_to(order)), "heads": self._heads()}
-        answers, _ = self._ask(job, Phase.REPORT, 0, 0, dict.fromkeys(sites, body))
-        return {site: answer["report"] for site, answer in sorted(answers.items())}
+        answers, _ = self.tell(job, Phase.REPORT, {"order": pack(order_to(order))})
+        return {site: answer["report"] for site, answer in answers.items()}
+
+    def tell(
+        self, job: Job, phase: Phase, body: Mapping[str, Any]
+    ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
+        """Outside of any round: the same message to all hospitals that accept the job; their answers, and refusals."""
+        sites, said = self.offer(job), {**body, "heads": self._heads()}
+        return self._ask(job, phase, 0, 0, dict.fromkeys(sites, said))
 
     def _attempt(
         self, job: Job, at: Checkpoint, order: Order, parties: Sequence[str]

@@ -59,12 +59,13 @@ class Job:
     scale_bits: a number x is sent as the whole number x 2^scale_bits, modulo 2^ring_bits. minimum_sites: fewer are
     never summed, in a group neither. colluding: how many hospitals may work together with the coordinator without
     learning more than the sum. matrix: how variables become columns; none for the variables themselves. trained: the
-    digest of the job whose kept parameters are used. mechanism, budget: record-level differential privacy; both or
-    neither. groups, rule: into how many random groups hospitals are divided, each with a sum of its own, and how these
-    are combined; 0 or 1 and the sum for one sum over all. hostile: how many groups the rule holds against. regroup:
-    groups are drawn anew in every round; what that tells is in `grouping`. norm_bound: a hospital scales its vector
-    down to this L2 norm for each of its records, 0 for none; it keeps outliers of hospitals that follow the protocol in
-    bounds, a hostile one ignores it. Raises ConfigError when the parts contradict each other.
+    digest of the job whose kept parameters are used. replaces: the digest of the release that the trained model is to
+    replace. mechanism, budget: record-level differential privacy; both or neither. groups, rule: into how many random
+    groups hospitals are divided, each with a sum of its own, and how these are combined; 0 or 1 and the sum for one sum
+    over all. hostile: how many groups the rule holds against. regroup: groups are drawn anew in every round; what that
+    tells is in `grouping`. norm_bound: a hospital scales its vector down to this L2 norm for each of its records, 0 for
+    none; it keeps outliers of hospitals that follow the protocol in bounds, a hostile one ignores it. Raises
+    ConfigError when the parts contradict each other.
     """
 
     federation: str
@@ -82,6 +83,7 @@ class Job:
     colluding: int = 0
     matrix: str = ""
     trained: str = ""
+    replaces: str = ""
     mechanism: Mechanism | None = None
     budget: Budget | None = None
     groups: int = 0
@@ -95,8 +97,9 @@ class Job:
         # both name files at the hospitals
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.federation):
             raise ConfigError(f"got the federation {self.federation[:80]!r}, expected letters, digits and ._- only")
-        if not re.fullmatch(r"([0-9a-f]{64})?", self.trained):
-            raise ConfigError("trained: expected the digest of a job, or nothing")
+        for name in ("trained", "replaces"):
+            if not re.fullmatch(r"([0-9a-f]{64})?", getattr(self, name)):
+                raise ConfigError(f"{name}: expected a digest, or nothing")
         if not 1 <= self.minimum_sites <= len(self.sites) <= _MOST_SITES:
             raise ConfigError(
                 f"{self.federation}: got {len(self.sites)} sites and a minimum of {self.minimum_sites}, "
@@ -177,6 +180,19 @@ class Job:
             )
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InputError(f"not a job: {type(error).__name__}: {str(error)[:120]}", field="job") from None
+
+    @property
+    def judging(self) -> Job:
+        """The job in which hospitals judge what this one trained on patients that it did not see."""
+        return replace(
+            self,
+            output=Output.METRICS,
+            split=Split.TEST,
+            protection=Protection.MASKED,
+            trained=self.digest,
+            mechanism=None,
+            budget=None,
+        )
 
     def with_sites(self, sites: tuple[str, ...]) -> Job:
         """The same job among other sites, such as those that accepted it."""

@@ -31,6 +31,9 @@ class Phase(IntEnum):
     UNMASK = 5  # everybody's signatures; answered by the shares that take the masks off the sum
     FETCH = 6  # a piece of a long vector
     REPORT = 7  # a model to be judged on one's own patients; answered by aggregates
+    RELEASE = 8  # a model with its evidence; answered by a signature and what is compared with from now on
+    WATCH = 9  # a period; answered by counts of its patients
+    ANSWER = 10  # a person's decision on an alarm
 
 
 def order_to(order: Order) -> dict[str, Any]:

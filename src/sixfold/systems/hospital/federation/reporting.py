@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts.ranking import Estimate
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.gate import SiteMetrics, site_metrics
 from sixfold.systems.hospital.train.algorithm import Arrays, Order
-from sixfold.systems.hospital.train.models import Cox, number, records_of
+from sixfold.systems.hospital.train.evaluation import ScoreHistograms
+from sixfold.systems.hospital.train.models import Cox, Linear, Logistic, Mlp, number, records_of
 from sixfold.systems.hospital.train.personal import predict_personal
 
-__all__ = ["BINS", "LEAST_PATIENTS", "metrics_from", "numbers_in", "report"]
+__all__ = ["BINS", "LEAST_PATIENTS", "judging_order", "metrics_from", "numbers_in", "report"]
 
 LEAST_PATIENTS = 5  # fewer are not reported on
+_ESTIMATES = ("auroc", "accuracy", "tpr", "fpr")
+_UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
 BINS = 5  # of the calibration error, with equally many patients
+
+
+def judging_order(model: Linear | Logistic | Mlp, theta_P: NDArray[np.float64], target_accuracy: float) -> Order:
+    """Asks for a report on these parameters; target_accuracy is of those whom a model answers that may abstain."""
+    judging = ScoreHistograms(model, theta_P)
+    order = judging.order(judging.init(0))
+    return replace(order, settings={**order.settings, "target_accuracy": target_accuracy})
 
 
 def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
@@ -44,11 +57,22 @@ def numbers_in(said: Any) -> int:
 
 
 def metrics_from(record: Mapping[str, Any]) -> SiteMetrics:
-    """The metrics of a report, as the gate takes them; InputError if it is none."""
-    estimates = ("auroc", "accuracy", "tpr", "fpr")
+    """The metrics of a report, as the gate takes them; all unknown where patients were too few to report on.
+
+    Raises InputError if it is no report.
+    """
     try:
-        plain = ("site", "patients", "ece", "target_accuracy", "coverage")
-        known: dict[str, Any] = {name: record[name] for name in plain}
-        return SiteMetrics(**known | {name: Estimate(**record[name]) for name in estimates})
-    except (KeyError, TypeError) as error:
-        raise InputError(f"not the report of a hospital with enough patients: {error}") from None
+        site, patients = str(record["site"]), int(record["patients"])
+        if patients == 0:
+            return SiteMetrics(site, 0, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN, np.nan, np.nan, np.nan)
+        estimates = (Estimate(**{key: _known(of) for key, of in record[name].items()}) for name in _ESTIMATES)
+        auroc, accuracy, tpr, fpr = estimates
+        ece, target, coverage = (_known(record[name]) for name in ("ece", "target_accuracy", "coverage"))
+        return SiteMetrics(site, patients, auroc, accuracy, tpr, fpr, ece, target, coverage)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"not the report of a hospital: {type(error).__name__}: {error}") from None
+
+
+def _known(value: Any) -> Any:
+    """JSON has no NaN: files say null."""
+    return np.nan if value is None else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sixfold.errors import InputError, UserError
 from sixfold.parts.array_codec import pack, unpack
@@ -25,23 +25,18 @@ from sixfold.systems.hospital.federation.messages import (
     order_to,
     sum_plan,
 )
-from sixfold.systems.hospital.federation.reporting import numbers_in, report
+from sixfold.systems.hospital.federation.records import Records
 from sixfold.systems.hospital.federation.site_state import RoundRefused, SiteState
 from sixfold.systems.hospital.notes import add_note
+from sixfold.systems.hospital.operation.in_force import InForce
+from sixfold.systems.hospital.operation.site_operation import OUTSIDE_ROUNDS, SiteOperation
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
 from sixfold.systems.hospital.train.algorithm import Arrays, Order
 
-__all__ = ["Records", "Site"]
+__all__ = ["Site"]
 
 _REASON = 400  # letters
 _PIECE_BYTES = 4 << 20  # of a long vector: what is sent again after a broken connection
-
-
-class Records(Protocol):
-    """The only way to a hospital's patients: every call decides anew whether the job may read them."""
-
-    def admit(self, job: Job) -> Cohort:
-        """The patients that this job may compute over; raises a UserError with the reasons why not."""
 
 
 @dataclass(slots=True)
@@ -83,8 +78,11 @@ class Site:
         ledgers_of: Callable[[Job], Sequence[PrivacyLedger]],
         clock: Callable[[], float],
         notes: Path,
+        in_force: InForce,
         contribute: Contribute = contribute,
     ) -> None:
+        self.in_force = in_force
+        self.operation = SiteOperation(records, in_force, log, clock, lambda digest: state_of(digest).kept())
         self.notes = notes  # of errors, for the hospital alone: never sent, never in a log that others read
         self.kit, self.records, self.log, self.secret = kit, records, log, secret
         self.state_of, self.ledgers_of, self.clock = state_of, ledgers_of, clock
@@ -131,8 +129,8 @@ class Site:
             raise RoundRefused(f"{self.name}: this job was not offered here, or not accepted: offer it again")
         if header.phase == Phase.ORDER:
             return self._order(running, header, body)
-        if header.phase == Phase.REPORT:
-            return self._report(running, body)
+        if header.phase in OUTSIDE_ROUNDS:
+            return self.operation.answer(Phase(header.phase), running.job, body)
         attempt = running.attempt
         if attempt is None or (attempt.round, attempt.attempt) != (header.round, header.attempt):
             raise RoundRefused(f"{self.name}: round {header.round} attempt {header.attempt} is not under way here")
@@ -160,6 +158,7 @@ class Site:
     def _offer(self, job: Job) -> dict[str, Any]:
         if self.name not in job.sites:
             raise RoundRefused(f"{self.name} is not among the hospitals of this job")
+        self.in_force.may_train(job)
         patients = self.records.admit(job)
         known = self.running.get(job.digest)
         if known is None:
@@ -218,22 +217,6 @@ class Site:
         shares = attempt.party.unmask(body["signatures"])
         self.log.append("unmask", {"round": attempt.round, "attempt": attempt.attempt}, self.clock())
         return {"shares": shares}
-
-    def _report(self, running: _Running, body: Mapping[str, Any]) -> dict[str, Any]:
-        job = running.job
-        if job.output is not Output.METRICS:
-            raise RoundRefused(f"this job is about {job.output.value}, not metrics")
-        order = order_from(body.get("order"))
-        said = report(order, self.records.admit(job), self._kept(running))
-        facts: dict[str, str | int] = {
-            "job": job.digest,
-            "order": order_digest(pack(order_to(order))),  # which model was judged
-            "work": order.work,
-            "numbers": numbers_in(said),
-            "records": int(said["patients"]),
-        }
-        self.log.append("report", facts, self.clock())  # before it leaves
-        return {"report": said}
 
     def _log_contribution(self, running: _Running, attempt: _Attempt) -> None:
         """Before it leaves."""

@@ -1,0 +1,233 @@
+"""Promises of operation: what is released was judged and signed, patients are watched, and people decide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.support.federation_run import Federation, a_job, cohorts
+
+from sixfold.errors import InputError
+from sixfold.files import read_json_lines
+from sixfold.systems.hospital.audit.verify import verify_logs
+from sixfold.systems.hospital.cohort import Arrived, Cohort
+from sixfold.systems.hospital.federation.coordinator import Coordinator, FederationRefused, Finished
+from sixfold.systems.hospital.federation.job import Job, Split
+from sixfold.systems.hospital.gate import GatePolicy
+from sixfold.systems.hospital.monitor import Phase, Policy
+from sixfold.systems.hospital.monitor_report import SCORE, Plan
+from sixfold.systems.hospital.operation.release import BACKBONE, EVIDENCE, Release, read_release
+from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
+from sixfold.systems.hospital.operation.steward import ReleaseBlocked, Steward, in_force
+from sixfold.systems.hospital.train.choose import make_algorithm
+
+DECIDER = Ed25519PrivateKey.from_private_bytes(b"d" * 32)
+PLAN = Plan({SCORE: (0.2, 0.4, 0.5, 0.6, 0.8), "x0": (-0.7, 0.0, 0.7)}, threshold=0.5, delay=1)
+LENIENT = GatePolicy("accuracy", 0.5, 1.0, 0.9, 0.6, 0.1, 10)
+ALGORITHM = make_algorithm("newton", 3, {"rounds": 4, "l2": 0.01})
+MODEL = {"model": "logistic", "features": 3}
+PATIENTS = 120
+
+
+@dataclass
+class Growing:
+    """A hospital to which patients come; those of `shifted` sites are others from the third period on."""
+
+    cohort: Cohort
+    shifted: str = "site3"
+    asked: list[int] = field(default_factory=list)
+
+    def admit(self, job: Job) -> Cohort:
+        test = np.arange(len(self.cohort)) % 3 == 0
+        return self.cohort.take(test if job.split is Split.TEST else ~test)
+
+    def arrived(self, job: Job, period: int) -> Arrived | None:
+        if period > 8:
+            return None
+        self.asked.append(period)
+        drawn = next(c for c in cohorts(4, PATIENTS, seed=100 + period) if c.site == self.cohort.site)
+        if self.cohort.site == self.shifted and period >= 3:
+            drawn = replace(drawn, X_ND=drawn.X_ND + 1.5)
+        return Arrived(drawn, known=True)
+
+
+@dataclass
+class Running:
+    """A federation that has trained, and who operates its model."""
+
+    federation: Federation
+    coordinator: Coordinator
+    steward: Steward
+    job: Job
+    finished: Finished
+
+    def candidate(self, **more: Any) -> Release:
+        known: dict[str, Any] = {
+            "gate": LENIENT,
+            "plan": PLAN,
+            "watch": Policy(),
+            "person": "E. Blackwell",
+            "facts": {},
+        }
+        return self.steward.candidate(self.finished, MODEL, **{**known, **more})
+
+    def answer(self, release: Release, **more: Any) -> SignedAnswer:
+        known = {"release": release.digest, "site": "site3", "period": 4, "action": "retrain", "person": "E. Blackwell"}
+        return SignedAnswer.from_json({**known, "reason": "other patients", **more}).sign(DECIDER)
+
+    def alarmed(self) -> Release:
+        release = self.candidate()
+        self.steward.release(release)
+        for period in (1, 2, 3, 4):
+            states = self.steward.watch(period)
+        assert [site for site, state in states.items() if state.phase is Phase.ALARMED] == ["site3"]
+        return release
+
+
+def run(folder: Path) -> Running:
+    federation = Federation(folder, cohorts(4, PATIENTS), records=Growing, trusted=[DECIDER.public_key()])
+    coordinator, job = federation.coordinator(), a_job(list(federation.sites), minimum_sites=3)
+    finished = coordinator.run(job, ALGORITHM, 0)
+    return Running(federation, coordinator, Steward(coordinator, folder / "coordinator" / "releases"), job, finished)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Running:
+    return run(tmp_path)
+
+
+def test_a_release_is_signed_by_all_and_in_force_at_each(running: Running) -> None:
+    release = running.candidate()
+    assert running.steward.release(release) == tuple(running.federation.sites)
+    home = running.steward.folder / release.digest[:16]
+    read, signers = read_release(home, running.coordinator.kit.roster)
+    assert read.digest == release.digest
+    assert set(signers) == {"coordinator", *running.federation.sites}
+    for site in running.federation.sites.values():
+        assert site.in_force.named(release.digest).theta_P.tolist() == release.theta_P.tolist()
+    assert running.steward.release(release) == tuple(running.federation.sites)  # again, as after a crash
+    assert len(list(read_json_lines(home / "events.jsonl"))) == 4
+    assert not verify_logs(running.federation.logs, running.coordinator.kit.roster).findings
+
+
+@pytest.mark.parametrize("name", [BACKBONE, "policy.json", EVIDENCE, "signatures.json"])
+def test_a_release_that_was_changed_is_none(running: Running, name: str) -> None:
+    release = running.candidate()
+    running.steward.release(release)
+    path = running.steward.folder / release.digest[:16] / name
+    data = path.read_bytes()
+    at = data.index(b"0", len(data) // 2) if b"0" in data[len(data) // 2 :] else len(data) - 1
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with pytest.raises(InputError):
+        in_force(running.steward.folder, running.coordinator.kit.roster)
+
+
+def test_what_the_gate_blocks_is_sent_to_nobody(running: Running) -> None:
+    strict = running.candidate(gate=replace(LENIENT, floor=0.99))
+    with pytest.raises(ReleaseBlocked, match=r"accuracy .* below 0.99"):
+        running.steward.release(strict)
+    assert all(site.in_force.current() is None for site in running.federation.sites.values())
+
+
+def altered(release: Release, change: str) -> Release:
+    reports: dict[str, Mapping[str, Any]] = dict(release.reports)
+    match change:
+        case "a report of another":
+            reports["site0"] = {**reports["site0"], "ill": 1 + reports["site0"]["ill"]}
+            return replace(release, reports=reports)
+        case "a report left out":
+            return replace(release, reports={site: said for site, said in reports.items() if site != "site0"})
+        case "other parameters":
+            return replace(release, theta_P=release.theta_P + 1.0)
+        case "blocked":
+            return replace(release, gate=replace(release.gate, floor=0.99))
+        case "nobody":
+            return replace(release, person=" ")
+        case _:
+            raise AssertionError(change)
+
+
+@pytest.mark.parametrize(
+    "change", ["a report of another", "a report left out", "other parameters", "blocked", "nobody"]
+)
+def test_a_hospital_signs_no_release_that_is_not_what_it_judged(running: Running, change: str) -> None:
+    """A coordinator that lies is refused by the hospitals themselves."""
+    from sixfold.systems.hospital.federation.messages import Phase as Step
+
+    release = altered(running.candidate(), change)
+    answers, refusals = running.coordinator.tell(release.job.judging, Step.RELEASE, {"files": release.files()})
+    assert "site0" in refusals
+    assert "site0" not in answers
+    assert running.federation.sites["site0"].in_force.current() is None
+
+
+def test_a_shift_is_an_alarm_and_only_a_person_has_the_model_retrained(running: Running) -> None:
+    release = running.alarmed()
+    anew = a_job(list(running.federation.sites), minimum_sites=3, federation="study-2", replaces=release.digest)
+    with pytest.raises(FederationRefused, match="after a named person has decided"):
+        running.coordinator.run(anew, ALGORITHM, 0)
+    with pytest.raises(InputError, match="named person"):
+        running.steward.answer(running.answer(release).model_copy(update={"person": " "}).sign(DECIDER))
+    assert running.steward.answer(running.answer(release)) == {}
+    with pytest.raises(FederationRefused, match="only a job that says it replaces it"):
+        running.coordinator.run(replace(anew, replaces=""), ALGORITHM, 0)
+    finished = running.coordinator.run(anew, ALGORITHM, 0)
+    second = replace(running, finished=finished).candidate(period=4)
+    assert second.replaces == release.digest
+    running.steward.release(second)
+    assert {state.phase for state in running.steward.watch(5).values()} <= {Phase.QUIET, Phase.WARNED, Phase.ALARMED}
+    assert running.federation.sites["site0"].in_force.named(second.digest)
+    assert not verify_logs(running.federation.logs, running.coordinator.kit.roster).findings
+
+
+def test_a_decision_counts_only_with_the_signature_of_somebody_who_may_decide(running: Running) -> None:
+    release = running.alarmed()
+    forged = running.answer(release).sign(Ed25519PrivateKey.generate())
+    with pytest.raises(Exception, match="none of those who may decide"):
+        running.steward.answer(forged)
+    assert running.steward.states()["site3"].phase is Phase.ALARMED
+
+
+def test_without_an_alarm_nobody_is_told_a_decision(running: Running) -> None:
+    release = running.candidate()
+    running.steward.release(release)
+    with pytest.raises(InputError, match="no alarm"):
+        running.steward.answer(running.answer(release, period=0))
+    assert running.federation.sites["site0"].in_force.current() is not None
+
+
+def test_a_model_that_is_withdrawn_is_in_force_nowhere(running: Running) -> None:
+    release = running.alarmed()
+    running.steward.answer(running.answer(release, action="withdraw"))
+    assert all(site.in_force.current() is None for site in running.federation.sites.values())
+    with pytest.raises(InputError, match="no release is in force"):
+        running.steward.watch(5)
+
+
+def test_a_period_is_told_once_whoever_comes_or_goes_later_and_states_outlast_a_crash(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    release = first.candidate()
+    first.steward.release(release)
+    before = first.steward.watch(1)
+    events = first.steward.folder / release.digest[:16] / "events.jsonl"
+    lines = events.read_text().splitlines()
+    events.write_text("\n".join(lines[:-1]) + "\n")  # killed before what came was written down
+    again = Federation(tmp_path, cohorts(4, PATIENTS, seed=9), records=Growing, trusted=[DECIDER.public_key()])
+    steward = Steward(again.coordinator(), first.steward.folder)
+    assert steward.watch(1) == before
+    assert not any(1 in site.records.asked for site in again.sites.values())  # type: ignore[attr-defined]
+    assert json.loads(events.read_text().splitlines()[-1]) == json.loads(lines[-1])
+
+
+def test_a_hospital_without_a_table_of_the_period_was_silent(running: Running) -> None:
+    running.steward.release(running.candidate(watch=Policy(most_silent=1), period=8))
+    states = running.steward.watch(9)
+    assert all("not reported" in state.reasons[0] for state in states.values())
+    with pytest.raises(InputError, match="expected 10"):
+        running.steward.watch(9)
