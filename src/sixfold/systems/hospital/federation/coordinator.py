@@ -130,7 +130,7 @@ class Coordinator:
                 {"job": job.digest, "round": record.round, "sites": len(record.counted), "hash": _hash(checkpoint)},
                 self.clock(),
             )
-            if len(record.counted) < len(job.sites):
+            if len(sites) < len(job.sites) or len(record.counted) < len(record.asked):
                 sites = ()  # who was missing is asked to come back
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
