@@ -17,7 +17,7 @@ from sixfold.systems import load_system
 from sixfold.systems.hospital.balance import BALANCE, LOAD, opened, round_bytes, seeds
 from sixfold.systems.hospital.balance_trial import Trials, asked_of, rota, rounds_of_each, synthetic
 
-SMALL: Mapping[str, float] = LOAD | {"hospitals": 4, "patients": 160, "judged_patients": 60}
+SMALL: Mapping[str, float] = LOAD | {"hospitals": 4, "patients": 160, "judged_patients": 60, "draws": 1}
 KNOBS = {"epsilon": 4.0, "clip": 1.0, "local_epochs": 3.0, "rounds": 2.0, "participation": 1.0}
 
 
@@ -63,7 +63,7 @@ def test_synthetic_hospitals_train_on_the_patients_that_they_have_and_are_judged
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
-    return Trials(tmp_path_factory.mktemp("balance"), *synthetic(SMALL, 0), 0)
+    return Trials(tmp_path_factory.mktemp("balance"), *synthetic(SMALL, 0), 0, 1)
 
 
 def test_a_run_turns_every_knob_and_measures_what_it_is_judged_by(tmp_path: Path) -> None:
@@ -98,13 +98,24 @@ def test_local_epochs_and_epsilon_cost_no_bytes_and_participation_and_rounds_do(
     assert trials({**KNOBS, "rounds": 4.0})["moved_bytes"] == pytest.approx(2 * moved, rel=0.05)
 
 
+def test_a_run_is_the_mean_of_its_draws(tmp_path: Path) -> None:
+    data, folder = synthetic(SMALL, 0), tmp_path / "runs"
+    both = Trials(tmp_path, *data, 0, 2)(KNOBS)
+    (folder / "00000.json").unlink()
+    one = Trials(tmp_path, *data, 0, 1)(KNOBS)  # the first of the two
+    assert one["misordered"] != both["misordered"]
+    assert both["moved_bytes"] == pytest.approx(one["moved_bytes"], rel=0.01)
+    assert both["epsilon"] <= KNOBS["epsilon"]
+    assert [path.name for path in folder.iterdir()] == ["00000.json"], "nothing else is kept of a run"
+
+
 def test_runs_of_the_same_knobs_differ_and_a_resumed_balance_goes_on_with_the_same_draws(tmp_path: Path) -> None:
     def metrics(trials: Trials, times: int) -> list[float]:
         return [trials(KNOBS)["misordered"] for _ in range(times)]
 
     data = synthetic(SMALL, 0)
-    whole = metrics(Trials(tmp_path / "whole", *data, 0), 3)
+    whole = metrics(Trials(tmp_path / "whole", *data, 0, 1), 3)
     assert len(set(whole)) == 3
-    parted = metrics(Trials(tmp_path / "parted", *data, 0), 1)
+    parted = metrics(Trials(tmp_path / "parted", *data, 0, 1), 1)
     (tmp_path / "parted" / "runs" / "00001" / "left").mkdir(parents=True)  # by a run that was killed
-    assert parted + metrics(Trials(tmp_path / "parted", *data, 0), 2) == whole
+    assert parted + metrics(Trials(tmp_path / "parted", *data, 0, 1), 2) == whole

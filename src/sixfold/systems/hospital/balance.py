@@ -23,10 +23,10 @@ from sixfold.study.balance import Balance, Goal, Knobs, Limit, Measure, settled
 
 __all__ = ["BALANCE", "LOAD", "opened", "round_bytes", "seeds"]
 
-# Of every run: hospitals; patients that train, of all together; patients that judge, of each; how far hospitals lie
-# from each other (data/generator.py).
+# Of every run: hospitals; patients that train, of all together; patients that judge, of each; trainings, as one draw of
+# the noise says little; how far hospitals lie from each other (data/generator.py).
 LOAD: Mapping[str, float] = {
-    "hospitals": 8, "patients": 2_400, "judged_patients": 400,
+    "hospitals": 8, "patients": 2_400, "judged_patients": 400, "draws": 3,
     "label_skew": 1.0, "covariate_skew": 0.5, "quantity_skew": 0.7, "concept_skew": 0.5,
 }  # fmt: skip
 _BYTES, _EPSILON = 500_000.0, 1.0
@@ -43,7 +43,7 @@ def opened(work: Path, seed: int, load: Mapping[str, float] = LOAD) -> Iterator[
     """Lay out the hospitals once; what comes back runs a federation of them, in this process."""
     from sixfold.systems.hospital.balance_trial import Trials, synthetic
 
-    yield Trials(work, *synthetic(load, seed), seed)
+    yield Trials(work, *synthetic(load, seed), seed, int(load["draws"]))
 
 
 def seeds(design: Design) -> Sequence[Knobs]:

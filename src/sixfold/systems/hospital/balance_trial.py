@@ -68,31 +68,36 @@ def synthetic(load: Mapping[str, float], seed: int) -> tuple[list[Cohort], list[
 class Trials:
     """Measures values of the knobs over hospitals that are laid out once, under `work`.
 
-    Each run draws noise and rota anew, so that runs of the same knobs differ as federations do; which run it is is
-    counted in `work`, so that a resumed balance draws what an uninterrupted one does.
+    A run is `draws` federations, of which each trains anew with noise and a rota of its own: its metrics are their
+    means, but for the epsilon, which is the most that one of them spent. Which run it is is counted in `work`, so
+    that runs of the same knobs draw differently, and a resumed balance draws what an uninterrupted one does.
     """
 
-    def __init__(self, work: Path, cohorts: Sequence[Cohort], held_out: Sequence[NDArray[np.bool_]], seed: int) -> None:
+    def __init__(
+        self, work: Path, cohorts: Sequence[Cohort], held_out: Sequence[NDArray[np.bool_]], seed: int, draws: int
+    ) -> None:
         lay_out_hospitals(work, cohorts, held_out)
-        self._work, self._seed = work, seed
+        self._work, self._seed, self._draws = work, seed, draws
         self._trained = [int((~test_N).sum()) for test_N in held_out]
         self._pooled = _pooled_auroc(cohorts, held_out)
 
     def __call__(self, knobs: Knobs) -> dict[str, float]:
-        """One federation from its keys to its model."""
+        """Some federations, one after the other, each from its secrets to its judged model."""
         runs = self._work / "runs"
         number = len(list(runs.glob("*.json")))
         home = runs / f"{number:05d}"
         shutil.rmtree(home, ignore_errors=True)  # of a run that was interrupted
-        metrics: dict[str, float] = {}
         try:
-            metrics = self._run(home, knobs, int(np.random.default_rng([self._seed, number]).integers(2**31)))
+            drawn = np.random.default_rng([self._seed, number]).integers(2**31, size=self._draws).tolist()
+            found = [self._federation(home / str(draw), knobs, draw) for draw in drawn]
         finally:
             shutil.rmtree(home, ignore_errors=True)
+        metrics = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        metrics["epsilon"] = max(one["epsilon"] for one in found)
         replace_json(home.with_suffix(".json"), metrics)
         return metrics
 
-    def _run(self, home: Path, knobs: Knobs, draw: int) -> dict[str, float]:
+    def _federation(self, home: Path, knobs: Knobs, draw: int) -> dict[str, float]:
         folders = hospital_folders(self._work)
         seeded_secrets(home, list(folders), draw)
         federation = LocalFederation(kits_of(self._work), folders, home)
@@ -119,19 +124,20 @@ class Trials:
             learning_rate=_STEP * largest_step(clip, max(self._trained), mean, _L2),
             l2=_L2,
         )
-        training = federation.coordinator()
-        training.pick = rota(tuple(folders), asked, draw)
-        finished = training.run(job, algorithm, draw)
+        coordinator = federation.coordinator()
+        coordinator.pick = rota(tuple(folders), asked, draw)
+        finished = coordinator.run(job, algorithm, draw)
         spent = [PrivacyLedger(home / site / "privacy" / "balance.jsonl", budget).spent() for site in folders]
-        judged = judge_model(federation.coordinator(), job, finished.state.arrays["theta"])
-        aurocs = judged.of("auroc")
+        coordinator.pick = lambda round_, there: there  # all of them judge
+        judged = judge_model(coordinator, job, finished.state.arrays["theta"])
+        aurocs = list(judged.of("auroc").values())
         return {
-            "misordered": 1.0 - min(aurocs.values()),
+            "misordered": 1.0 - min(aurocs),
             "moved_bytes": float(finished.moved_bytes),
             "epsilon": max(spent),
             "quality": judged.quality.auroc / self._pooled,
             "auroc": judged.quality.auroc,
-            "mean_site_auroc": float(np.mean(list(aurocs.values()))),
+            "mean_site_auroc": float(np.mean(aurocs)),
             "wall_s": sum(record.wall_s for record in finished.rounds),
         }
 
