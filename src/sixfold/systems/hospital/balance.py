@@ -78,7 +78,7 @@ def round_bytes(asked: float) -> float:
 
 
 BALANCE = Balance(
-    objective=Goal("misordered", "of the pairs"),
+    objective=Goal("misordered", "ratio"),
     second=Goal("moved_bytes", "B"),
     limits=(
         Limit("moved_bytes", _BYTES, "B"),
@@ -89,9 +89,9 @@ BALANCE = Balance(
     seeds=seeds,
     about=LOAD,
     words={
-        "misordered": "pairs of an ill and a well patient put in the wrong order at the worst hospital",
+        "misordered": "misordered pairs at the worst hospital (1 - AUROC)",
         "moved_bytes": "bytes through the coordinator",
-        "epsilon": "epsilon spent, at delta = 1/N",
-        "quality": "AUROC over all hospitals over that of the pooled model",
+        "epsilon": "epsilon spent at delta = 1/N",
+        "quality": "AUROC of all patients over that of the pooled model",
     },
 )
