@@ -3,8 +3,8 @@
     python benchmarks/hospital_balance.py [--quick] [--json]
 
 Training patients of the embedded hospitals only, in folds; the test patients are not looked at. Every setting is
-trained by hospitals and a coordinator in this process, masked and private, and once more at the epsilon of the ladder: here a seventh of the patients train. At one hospital
-next to nobody is well: it trains, and is not judged.
+trained by hospitals and a coordinator in this process, masked and private, and once more at the epsilon of the ladder,
+as only a seventh as many patients train here. At one hospital next to nobody is well: it trains, and is not judged.
 """
 
 from __future__ import annotations
