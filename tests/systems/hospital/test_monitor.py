@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,22 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sixfold.errors import ConfigError, InputError
+from sixfold.parts.array_codec import pack, unpack
 from sixfold.parts.drift import Histogram
-from sixfold.systems.hospital.monitor import (
-    SCORE,
-    Answer,
-    Monitor,
-    Outcomes,
-    Phase,
-    Plan,
-    Policy,
-    Report,
-    SiteState,
-    Truth,
-    disparity,
-    first_alarms,
-    site_report,
-)
+from sixfold.systems.hospital.monitor import Answer, Monitor, Phase, Policy, SiteState, disparity
+from sixfold.systems.hospital.monitor_report import SCORE, Outcomes, Plan, Report, report_from, report_to, site_report
+from sixfold.systems.hospital.monitor_simulation import Truth, first_alarms
 
 Floats = NDArray[np.float64]
 
@@ -352,3 +342,39 @@ def test_periods_are_not_mixed_and_hospitals_not_doubled() -> None:
     for other in (outcome_report("b", 5, as_of=4), outcome_report("a", 5)):
         with pytest.raises(InputError, match="one report of every hospital"):
             disparity(PLAN, [outcome_report("a", 5), other])
+
+
+def test_a_report_survives_its_way_as_plain_values() -> None:
+    values, y, score = patients(np.random.default_rng(4), 200)
+    for known in (None, (y, score)):
+        report = site_report(PLAN, "north", 3, values, known)
+        assert report_from(unpack(pack(report_to(report)), 1 << 20), PLAN, "north", 3) == report
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("site",), "south"),
+        (("period",), 4),
+        (("as_of",), 3),
+        (("histograms",), {}),
+        (("histograms", SCORE, "cuts"), [0, 3]),
+        (("histograms", SCORE, "counts", 0), 4),
+        (("histograms", SCORE, "counts", 0), -7),
+        (("histograms", SCORE, "counts", 0), 1 << 60),
+        (("histograms", SCORE, "counts", 0), "many"),
+        (("outcomes", "ill", 0), 1),
+        (("outcomes", "ill"), []),
+        (("outcomes", "score", 0), 1e6),
+        (("outcomes", "score", 0), float("nan")),
+    ],
+)
+def test_what_no_hospital_can_have_counted_is_no_report(path: tuple[str | int, ...], value: object) -> None:
+    values, y, score = patients(np.random.default_rng(4), 200)
+    record = json.loads(json.dumps(report_to(site_report(PLAN, "north", 3, values, (y, score)))))
+    place = record
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(InputError, match="north"):
+        report_from(record, PLAN, "north", 3)

@@ -17,7 +17,8 @@ from sixfold.systems.hospital.costs import predicted_wall
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.federation.job import Protection
 from sixfold.systems.hospital.ladder_heterogeneity import ROUNDS, personal
-from sixfold.systems.hospital.monitor import SCORE, Monitor, Phase, Plan, Policy, site_report
+from sixfold.systems.hospital.monitor import Monitor, Phase, Policy
+from sixfold.systems.hospital.monitor_report import SCORE, Plan, site_report
 from sixfold.systems.hospital.scenario import (
     MATRIX,
     cohorts_of,

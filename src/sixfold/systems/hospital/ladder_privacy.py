@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from sixfold.files import read_json, replace_json
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.study import Check, Context, Forecast, Measurement, Outcome, Prediction, Row, Trial, output_folder
+from sixfold.systems.hospital.canary_audit import Audited, audit
 from sixfold.systems.hospital.costs import predicted_bytes, predicted_wall
+from sixfold.systems.hospital.data import heart
+from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.federation.job import Job, Protection
 from sixfold.systems.hospital.local_federation import LocalFederation
 from sixfold.systems.hospital.scenario import (
+    MATRIX,
+    cohorts_of,
     features_of,
     federation_of,
     job_for,
@@ -88,6 +95,10 @@ def run(trial: Trial) -> Measurement:
         extra[f"auroc_at_epsilon_{epsilon:g}"] = judged.quality.auroc
         extra[f"accuracy_at_epsilon_{epsilon:g}"] = judged.quality.accuracy
         extra[f"worst_site_accuracy_at_epsilon_{epsilon:g}"] = min(judged.of("accuracy").values())
+        audited = _audited(trial, job, algorithm)
+        extra[f"audited_epsilon_of_{epsilon:g}"] = audited.epsilon
+        extra[f"canaries_detected_of_{epsilon:g}"] = float(audited.detected)
+        extra[f"canary_false_alarms_of_{epsilon:g}"] = float(audited.false_alarms)
         rows.append((trained, judged))
     trained, judged = rows[0]
     numbers = features_of() + 1
@@ -96,9 +107,22 @@ def run(trial: Trial) -> Measurement:
         judged,
         predicted_bytes=predicted_bytes(len(trained.finished.rounds), len(federation.hospitals), numbers, numbers),
         delta=1.0 / training_patients(trial.context),
+        canary_runs=float(trial.context.settings["canary_runs"]),
         findings=float(len(federation.verify().findings)),
         **extra,
     )
+
+
+def _audited(trial: Trial, job: Job, algorithm: Algorithm) -> Audited:
+    """Canaries among the training patients of the smallest hospital; what it sends has to be private by itself."""
+    context, runs = trial.context, int(trial.context.settings["canary_runs"])
+    cohorts = [cohort.take(~heart.held_out(cohort)) for cohort in cohorts_of(context)]
+    smallest = featurise(min(cohorts, key=len), MATRIX)
+
+    def watch(done: int) -> None:
+        context.emit("progress", step="trainings with and without a canary", done=done, total=runs)
+
+    return audit(job, algorithm, smallest, runs, np.random.default_rng([context.seed, 11]), watch)
 
 
 def budget_of(context: Context, epsilon: float) -> Budget:
@@ -139,5 +163,13 @@ def checks(outcome: Outcome) -> Iterable[Check]:
             f"spent {spent:.3f}; AUROC {extra[f'auroc_at_epsilon_{epsilon:g}']:.3f}, "
             f"accuracy {extra[f'accuracy_at_epsilon_{epsilon:g}']:.3f}, "
             f"worst hospital {extra[f'worst_site_accuracy_at_epsilon_{epsilon:g}']:.3f}",
+        )
+        audited, runs = extra[f"audited_epsilon_of_{epsilon:g}"], extra["canary_runs"]
+        found, false = (extra[f"{name}_of_{epsilon:g}"] for name in ("canaries_detected", "canary_false_alarms"))
+        yield Check(
+            f"audit of epsilon {epsilon:g}",
+            audited <= epsilon,
+            f"at least {audited:.2f} is lost (95 % confidence): a canary was found in {found:.0f} of {runs:.0f} "
+            f"trainings with it, and in {false:.0f} of {runs:.0f} without",
         )
     yield Check("logs", extra["findings"] == 0, f"{extra['findings']:.0f} findings in the logs of all parties")
