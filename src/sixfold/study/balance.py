@@ -12,6 +12,7 @@ from typing import Any
 from sixfold.axes import Axis
 from sixfold.design.checklist import Design, Knob
 from sixfold.errors import ConfigError, InputError
+from sixfold.units import quantity
 
 __all__ = [
     "Balance",
@@ -81,7 +82,7 @@ class Balance:
     def limit_words(self, limit: Limit) -> str:
         """A limit in words."""
         how = "at least" if limit.at_least else "at most"
-        return f"{self.said(limit.metric)} {how} {limit.value:g} {limit.unit}".rstrip()
+        return f"{self.said(limit.metric)} {how} {quantity(limit.value, limit.unit)}"
 
     @property
     def metrics(self) -> tuple[str, ...]:

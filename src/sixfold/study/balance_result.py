@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from sixfold.study.balance import Balance, BalanceTrial, best_of, front_of
+from sixfold.units import quantity
 
 __all__ = ["BalanceResult", "Confirmed", "judge"]
 
@@ -54,7 +55,7 @@ class BalanceResult:
         if self.chosen is None:
             return "nothing was confirmed: the run was cut short, or every trial failed"
         chosen, goal = self.chosen, balance.objective
-        value = f"{balance.said(goal.metric)} {chosen.metrics[goal.metric]:.3g} {goal.unit}"
+        value = f"{balance.said(goal.metric)} {quantity(chosen.metrics[goal.metric], goal.unit)}"
         said = f"{_FOUND_BY[chosen.candidate]} gives the best that was measured again: {value}"
         if not chosen.held:
             return f"no candidate held every limit; {_FOUND_BY[chosen.candidate]} came nearest: {value}"

@@ -58,7 +58,7 @@ def baseline(trial: Trial) -> Measurement:
 
 def _read(trial: Trial) -> tuple[list[Cohort], list[np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
     cohorts, tests = [], []
-    for site, folder in hospital_folders(trial.context).items():
+    for site, folder in hospital_folders(trial.context.work).items():
         mapping = load_mapping(folder / "mapping.yaml")
         table = next(folder.glob("patients.*"))
         columns = ["patient", "disease", "part", *(mapping[name].column for name in heart.VARIABLES)]

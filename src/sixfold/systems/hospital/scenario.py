@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,10 @@ __all__ = [
     "hospital_folders",
     "job_for",
     "judge",
+    "judge_model",
     "kept_at",
+    "kits_of",
+    "lay_out_hospitals",
     "measurement",
     "model_of",
     "prepare",
@@ -111,9 +114,21 @@ def prepare(context: Context) -> dict[str, Any]:
     """Lay out a folder for each hospital, with its table, permit and keys; returns hashes of what is in the tables."""
     hashes = {}
     cohorts = cohorts_of(context)
-    sites = [cohort.site for cohort in cohorts]
-    provision_if_new(_kits(context), sites)
-    founder = private_key(_kits(context) / "founder" / "founder.key")
+    held_out = [heart.held_out(cohort) for cohort in cohorts]
+    for cohort, test_N in zip(cohorts, held_out, strict=True):
+        digest = hashlib.sha256(cohort.X_ND.tobytes() + cohort.y_N.tobytes() + test_N.tobytes())
+        hashes[cohort.site] = digest.hexdigest()[:16]
+    lay_out_hospitals(context.work, cohorts, held_out)
+    return hashes
+
+
+def lay_out_hospitals(work: Path, cohorts: Sequence[Cohort], held_out: Sequence[NDArray[np.bool_]]) -> None:
+    """Under `work`: keys for all parties, and a hospital's folder for each cohort; what is there stays.
+
+    held_out: of each cohort the patients that do not train, N.
+    """
+    provision_if_new(kits_of(work), [cohort.site for cohort in cohorts])
+    founder = private_key(kits_of(work) / "founder" / "founder.key")
     began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     permit = Permit(
         id=_PERMIT,
@@ -130,11 +145,8 @@ def prepare(context: Context) -> dict[str, Any]:
         masked=False,
     )
     signed = sign_permit(permit, founder)
-    for at, cohort in enumerate(cohorts):
-        test_N = heart.held_out(cohort)
-        digest = hashlib.sha256(cohort.X_ND.tobytes() + cohort.y_N.tobytes() + test_N.tobytes())
-        hashes[cohort.site] = digest.hexdigest()[:16]
-        folder = _hospitals(context) / cohort.site
+    for at, (cohort, test_N) in enumerate(zip(cohorts, held_out, strict=True)):
+        folder = _hospitals(work) / cohort.site
         if not (folder / "hospital.yaml").exists():
             lay_out(
                 folder,
@@ -146,17 +158,16 @@ def prepare(context: Context) -> dict[str, Any]:
                 permit=signed,
                 trusted=(key_text(founder),),
             )
-    return hashes
 
 
 def site_names(context: Context) -> tuple[str, ...]:
     """Which hospitals were laid out."""
-    return tuple(sorted(path.name for path in _hospitals(context).iterdir() if path.is_dir()))
+    return tuple(hospital_folders(context.work))
 
 
-def hospital_folders(context: Context) -> dict[str, Path]:
-    """The folder of each hospital."""
-    return {name: _hospitals(context) / name for name in site_names(context)}
+def hospital_folders(work: Path) -> dict[str, Path]:
+    """The folder of each hospital that was laid out, in the order of their names."""
+    return {path.name: path for path in sorted(_hospitals(work).iterdir()) if path.is_dir()}
 
 
 def features_of() -> int:
@@ -177,9 +188,9 @@ def training_patients(context: Context) -> int:
 def federation_of(trial: Trial, tap: Callable[[str, bytes, Handler], bytes] | None = None) -> LocalFederation:
     """A federation that starts anew in the trial's folder, over the hospitals that were laid out."""
     context = trial.context
-    hospitals = hospital_folders(context)
+    hospitals = hospital_folders(context.work)
     seeded_secrets(trial.folder, list(hospitals), context.seed)
-    federation = LocalFederation(_kits(context), hospitals, trial.folder)
+    federation = LocalFederation(kits_of(context.work), hospitals, trial.folder)
     return federation if tap is None else replace(federation, tap=tap)
 
 
@@ -218,11 +229,15 @@ def train(trial: Trial, federation: LocalFederation, job: Job, algorithm: Algori
 
 
 def judge(trained: Trained) -> Judged:
-    """Judge its model by two further jobs: a sum of histograms, masked, and each hospital's own report."""
-    job = trained.job.judging
-    judging = ScoreHistograms(model_of(), trained.theta_P)
-    total = trained.coordinator.run(job, judging, seed=0).state.arrays["total"]
-    reports = trained.coordinator.reports(job, judging_order(model_of(), trained.theta_P, TARGET_ACCURACY))
+    """Judge its model."""
+    return judge_model(trained.coordinator, trained.job, trained.theta_P)
+
+
+def judge_model(coordinator: Coordinator, trained: Job, theta_P: NDArray[np.float64]) -> Judged:
+    """Judge the model of a job by two further jobs: a sum of histograms, masked, and each hospital's own report."""
+    job = trained.judging
+    total = coordinator.run(job, ScoreHistograms(model_of(), theta_P), seed=0).state.arrays["total"]
+    reports = coordinator.reports(job, judging_order(model_of(), theta_P, TARGET_ACCURACY))
     return Judged(quality_of(total), reports)
 
 
@@ -253,9 +268,10 @@ def measurement(trained: Trained, judged: Judged, **extra: float) -> Measurement
     )
 
 
-def _hospitals(context: Context) -> Path:
-    return context.work / "hospitals"
+def kits_of(work: Path) -> Path:
+    """Where the keys of all parties are."""
+    return work / "kits"
 
 
-def _kits(context: Context) -> Path:
-    return context.work / "kits"
+def _hospitals(work: Path) -> Path:
+    return work / "hospitals"

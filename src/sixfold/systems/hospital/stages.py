@@ -14,6 +14,7 @@ from sixfold.systems.hospital import (
     ladder_privacy,
     ladder_secure,
 )
+from sixfold.systems.hospital.balance import BALANCE
 from sixfold.systems.hospital.baseline import baseline
 from sixfold.systems.hospital.scenario import prepare
 from sixfold.systems.hospital.study_cohorts import SKEWS
@@ -149,4 +150,5 @@ SYSTEM = System(
     },
     prepare=prepare,
     min_efficiency=0.0,  # no speed is bought here: one process with all records is faster, and not allowed
+    balance=BALANCE,
 )

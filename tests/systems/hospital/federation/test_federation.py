@@ -223,3 +223,21 @@ def test_a_federation_is_not_named_like_a_path(name: str) -> None:
         a_job(SITES, federation=name)
     with pytest.raises(ConfigError, match="trained"):
         a_job(SITES, trained="../../other")
+
+
+def test_hospitals_in_turns_are_offered_the_job_once_and_pay_for_their_own_rounds_only(tmp_path: Path) -> None:
+    budget = Budget(epsilon=1.0, delta=1e-3)
+    mechanism = Mechanism(clip=1.0, noise_multiplier=noise_for(budget, 3), contributors=2)  # of four rounds
+    job = a_job(SITES, minimum_sites=2, mechanism=mechanism, budget=budget)
+    algorithm = make_algorithm("dp_descent", 3, {"rounds": 4, "expected_records": 75.0, "epochs": 5})
+    federation = Federation(tmp_path, DATA)
+    coordinator = federation.coordinator(pick=lambda round_, sites: [s for s in sites if s != sites[round_ % 4]])
+    done = coordinator.run(job, algorithm, seed=0)
+    assert [set(SITES) - set(record.counted) for record in done.rounds] == [{site} for site in SITES]
+    for site in SITES:
+        lines = (federation.folder / site / "audit.jsonl").read_text().splitlines()
+        assert sum('"round_offered"' in line for line in lines) == 1
+        ledger = PrivacyLedger(federation.folder / site / f"{job.federation}.jsonl", budget)
+        assert len(list(ledger.history())) == 3
+        assert 0.98 < ledger.spent() <= 1.0
+    assert no_findings(federation)

@@ -13,6 +13,7 @@ from sixfold.systems.hospital.train.pooled import run_in_plain
 
 NEEDED: dict[str, dict[str, float | int | str]] = {
     "scaffold": {"sites": 3},
+    "dp_descent": {"expected_records": 15.0},
     "dp_gradient": {"expected_batch": 45.0},
     "cox_breslow": {"horizon_days": 200.0, "bins": 5},
 }
@@ -68,6 +69,8 @@ def test_settings_reach_the_model_and_whole_numbers_may_stand_for_others() -> No
         ("fedavg", {"learning_rate": "fast"}, "learning_rate: got 'fast'"),
         ("scaffold", {}, "sites=0"),
         ("scaffold", {"momentum": 0.9}, "no knob 'momentum'"),
+        ("dp_descent", {}, "expected_records=0"),
+        ("dp_descent", {"model": "linear"}, "expected logistic"),
         ("dp_gradient", {}, "expected_batch=0"),
         ("dp_gradient", {"model": "cox"}, "single record"),
         ("newton", {"model": "mlp"}, "not convex"),

@@ -125,7 +125,7 @@ class Coordinator:
                 {"job": job.digest, "round": record.round, "sites": len(record.counted), "hash": _hash(checkpoint)},
                 self.clock(),
             )
-            if len(record.counted) < len(job.sites):
+            if len(sites) < len(job.sites) or len(record.counted) < len(record.asked):
                 sites = ()  # who was missing is asked to come back
         self.log.sync()  # the last model has no order after it
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))

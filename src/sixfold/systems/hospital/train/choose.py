@@ -14,6 +14,7 @@ from sixfold.systems.hospital.train.local_sgd import LocalSgd
 from sixfold.systems.hospital.train.models import Cox, Linear, Logistic, Mlp, Model, model_from
 from sixfold.systems.hospital.train.newton import Newton
 from sixfold.systems.hospital.train.personal import PersonalHead, PersonalIntercept
+from sixfold.systems.hospital.train.private_descent import PrivateDescent
 from sixfold.systems.hospital.train.ridge import Ridge
 from sixfold.systems.hospital.train.scaffold import Scaffold
 from sixfold.systems.hospital.train.server_optimizers import Adaptive, Averaging, Rule
@@ -61,6 +62,21 @@ def _scaffold(knob: Knobs, model: Model) -> Algorithm:
     return Scaffold(model, knob["rounds"], _local(knob), knob["sites"], knob["server_rate"])
 
 
+def _dp_descent(knob: Knobs, model: Model) -> Algorithm:
+    if not isinstance(model, Logistic):
+        raise ConfigError(f"model: got {knob['model']!r}, expected logistic: of others no bound is known")
+    return PrivateDescent(
+        model,
+        knob["rounds"],
+        knob["clip"],
+        knob["expected_records"],
+        knob["epochs"],
+        knob["learning_rate"],
+        knob["l2"],
+        _averaging(knob),
+    )
+
+
 def _dp_gradient(knob: Knobs, model: Model) -> Algorithm:
     if isinstance(model, Cox):
         raise ConfigError("model: a partial likelihood has no gradient of a single record, expected another than cox")
@@ -105,6 +121,19 @@ _SECOND: Knobs = {"rounds": 10, "l2": 1e-3, "l1": 0.0}
 _KNOBS_AND_MAKER: dict[str, tuple[Knobs, Callable[[Knobs, Model], Algorithm]]] = {
     "cox_breslow": ({**_SECOND, "horizon_days": 3650.0, "bins": 40}, _cox_breslow),
     "cox_stratified": (_SECOND, _cox_stratified),
+    "dp_descent": (
+        {
+            **_MODEL,
+            "rounds": 20,
+            "clip": 1.0,
+            "expected_records": 0.0,
+            "epochs": 1,
+            "learning_rate": 0.1,
+            "l2": 0.0,
+            **_AVERAGING,
+        },
+        _dp_descent,
+    ),
     "dp_gradient": (
         {**_MODEL, "rounds": 20, "clip": 1.0, "expected_batch": 0.0, "l2": 0.0, **_AVERAGING},
         _dp_gradient,

@@ -16,7 +16,7 @@ from sixfold.systems.hospital.train.algorithm import Arrays, Contribution, Order
 from sixfold.systems.hospital.train.models import Cox, Linear, Logistic, Mlp, number, records_of
 from sixfold.systems.hospital.train.server_optimizers import PLAIN, ServerOptimizer
 
-__all__ = ["PrivateGradient", "clipped_gradient", "clipped_sum"]
+__all__ = ["PrivateGradient", "clipped_gradient", "clipped_sum", "mean_of_second_half"]
 
 Floats = NDArray[np.float64]
 
@@ -61,9 +61,15 @@ class PrivateGradient:
         iterate_P = state.arrays["iterate"]
         gradient_P = total.vector / self.expected_batch + self.l2 * self.model.penalised * iterate_P
         iterate_P, memory = self.server.step(iterate_P, -gradient_P, memory)
-        averaged = state.round + 1 - self.rounds // 2  # iterates in the mean, this one included
-        theta_P = iterate_P if averaged <= 1 else state.arrays["theta"] + (iterate_P - state.arrays["theta"]) / averaged
+        theta_P = mean_of_second_half(state, iterate_P, self.rounds)
         return State(state.round + 1, {"theta": theta_P, "iterate": iterate_P, **memory})
+
+
+def mean_of_second_half(state: State, iterate_P: Floats, rounds: int) -> Floats:
+    """theta after the round that leads from `state` to this iterate: itself until half of the rounds are over."""
+    averaged = state.round + 1 - rounds // 2  # iterates in the mean, this one included
+    theta_P = state.arrays["theta"]
+    return iterate_P if averaged <= 1 else theta_P + (iterate_P - theta_P) / averaged
 
 
 def clipped_sum(rows_NP: Floats, clip: float) -> Floats:

@@ -11,6 +11,7 @@ from sixfold.systems.hospital.train.evaluation import score_histograms
 from sixfold.systems.hospital.train.gradients import clipped_gradient
 from sixfold.systems.hospital.train.local_sgd import local_sgd
 from sixfold.systems.hospital.train.personal import personal_newton, personal_sgd
+from sixfold.systems.hospital.train.private_descent import clipped_descent
 from sixfold.systems.hospital.train.ridge import clipped_moments, moments
 from sixfold.systems.hospital.train.scaffold import scaffold_work
 from sixfold.systems.hospital.train.second_order import newton_terms
@@ -18,6 +19,7 @@ from sixfold.systems.hospital.train.second_order import newton_terms
 __all__ = ["LOCAL_WORK"]
 
 LOCAL_WORK: Mapping[str, LocalWork] = {
+    "clipped_descent": clipped_descent,
     "clipped_gradient": clipped_gradient,
     "clipped_moments": clipped_moments,
     "cox_sums": cox_sums,
