@@ -104,14 +104,14 @@ def running(tmp_path: Path) -> Running:
 
 def test_a_release_is_signed_by_all_and_in_force_at_each(running: Running) -> None:
     release = running.candidate()
-    assert running.steward.release(release) == tuple(running.federation.sites)
+    assert running.steward.release(release).signed == tuple(running.federation.sites)
     home = running.steward.folder / release.digest[:16]
     read, signers = read_release(home, running.coordinator.kit.roster)
     assert read.digest == release.digest
     assert set(signers) == {"coordinator", *running.federation.sites}
     for site in running.federation.sites.values():
         assert site.in_force.named(release.digest).theta_P.tolist() == release.theta_P.tolist()
-    assert running.steward.release(release) == tuple(running.federation.sites)  # again, as after a crash
+    assert running.steward.release(release).signed == tuple(running.federation.sites)  # again, as after a crash
     assert len(list(read_json_lines(home / "events.jsonl"))) == 4
     assert not verify_logs(running.federation.logs, running.coordinator.kit.roster).findings
 

@@ -139,6 +139,11 @@ class Coordinator:
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
 
+    def trained(self, job: Job) -> State | None:
+        """How far this job has come; None if it was not begun."""
+        checkpoint = Checkpoint.load(self.folder / job.digest[:16], job)
+        return None if checkpoint is None else checkpoint.state
+
     def offer(self, job: Job) -> tuple[str, ...]:
         """Offer the job to its hospitals; the names of those that accept it, at least the job's minimum."""
         answers, refusals = self._ask(job, Phase.OFFER, 0, 0, {site: {"job": job.to_json()} for site in job.sites})

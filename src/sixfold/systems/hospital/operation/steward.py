@@ -28,11 +28,20 @@ from sixfold.systems.hospital.operation.release import Release, read_release, wr
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.train.models import Cox, model_from
 
-__all__ = ["ReleaseBlocked", "Steward", "in_force", "states_of"]
+__all__ = ["ReleaseBlocked", "Released", "Steward", "in_force", "states_of"]
 
 
 class ReleaseBlocked(UserError):  # noqa: N818  an answer, not a mistake
     """The gate or the hospitals said no; says every reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Which hospitals signed; of those, who cannot be watched, and why; and who refused, and why."""
+
+    signed: tuple[str, ...]
+    unwatched: Mapping[str, str]
+    refused: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +76,8 @@ class Steward:
             replaces=before.digest if before else "", period=period,
         )  # fmt: skip
 
-    def release(self, release: Release) -> tuple[str, ...]:
-        """Put it in force where hospitals agree; which they are.
+    def release(self, release: Release) -> Released:
+        """Put it in force where hospitals agree.
 
         Raises ReleaseBlocked when the gate blocks it, or fewer hospitals sign it than the job's minimum. Again, after a
         crash, goes on.
@@ -79,16 +88,18 @@ class Steward:
             raise ReleaseBlocked("; ".join(reason.text for reason in reasons))
         answers, refusals = self.coordinator.tell(release.job.judging, Phase.RELEASE, {"files": release.files()})
         roster, signatures = self.coordinator.kit.roster, dict[str, str]()
-        references = dict[str, Report]()
+        watched, unwatched = dict[str, Report](), dict[str, str]()
         for site, answer in answers.items():
+            if not release.signed(roster[site], str(answer.get("signature"))):
+                refusals[site] = f"{site} signed something else"
+                continue
+            signatures[site] = str(answer["signature"])
             try:
-                if not release.signed(roster[site], str(answer.get("signature"))):
-                    raise InputError(f"{site} signed something else")
-                references[site] = report_from(answer.get("reference"), release.plan, site, release.period)
-                Monitor(release.plan, release.watch).init(references[site])
-                signatures[site] = str(answer["signature"])
+                reference = report_from(answer.get("reference"), release.plan, site, release.period)
+                Monitor(release.plan, release.watch).init(reference)
+                watched[site] = reference
             except InputError as error:
-                refusals[site] = str(error)
+                unwatched[site] = str(error)
         if len(signatures) < release.job.minimum_sites:
             told = "; ".join(f"{site}: {why}" for site, why in sorted(refusals.items()))
             raise ReleaseBlocked(
@@ -98,14 +109,13 @@ class Steward:
         home = _home(self.folder, release.digest)
         write_release(home, release, signatures)
         known = {event["site"] for event in read_json_lines(home / "events.jsonl") if event["kind"] == "reference"}
-        for site, reference in references.items():
+        for site, reference in watched.items():
             if site not in known:
-                append_json_line(
-                    home / "events.jsonl", {"kind": "reference", "site": site, "report": report_to(reference)}
-                )
+                event = {"kind": "reference", "site": site, "report": report_to(reference)}
+                append_json_line(home / "events.jsonl", event)
         replace_json(self.folder / "in_force.json", {"release": release.digest})
         self.coordinator.log.append("release", {"release": release.digest, "person": release.person}, at())
-        return tuple(sorted(references))
+        return Released(tuple(sorted(answers.keys() & signatures.keys())), unwatched, refusals)
 
     def watch(self, period: int) -> dict[str, SiteState]:
         """Ask every hospital about the next period; where the monitor of each stands then.
