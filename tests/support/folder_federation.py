@@ -22,8 +22,10 @@ Tap = Callable[[str, bytes, Handler], bytes]
 DATASET, PERMIT = "hearts", "P-1"
 
 
-def folder_federation(home: Path, cohorts: Sequence[Cohort], tap: Tap | None = None) -> LocalFederation:
-    """Every cohort in a folder of its own, nobody in the test part; all outputs are permitted."""
+def folder_federation(
+    home: Path, cohorts: Sequence[Cohort], tap: Tap | None = None, *, tested: bool = False
+) -> LocalFederation:
+    """Every cohort in a folder of its own; all outputs are permitted. tested: every third patient does not train."""
     sites = [cohort.site for cohort in cohorts]
     provision_if_new(home / "kits", sites)
     founder = private_key(home / "kits" / "founder" / "founder.key")
@@ -45,7 +47,7 @@ def folder_federation(home: Path, cohorts: Sequence[Cohort], tap: Tap | None = N
         lay_out(
             home / "hospitals" / cohort.site,
             cohort,
-            np.zeros(len(cohort), dtype=bool),
+            (np.arange(len(cohort)) % 3 == 0) & tested,
             dataset=DATASET,
             table=TABLES[at % len(TABLES)],
             mapping={name: {"column": f"col_{name}"} for name in cohort.features},

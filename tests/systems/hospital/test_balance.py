@@ -15,7 +15,8 @@ from sixfold.design.checklist import load_design
 from sixfold.study.balance import defaults, settled
 from sixfold.systems import load_system
 from sixfold.systems.hospital.balance import BALANCE, LOAD, opened, round_bytes, seeds
-from sixfold.systems.hospital.balance_trial import Trials, asked_of, rota, rounds_of_each, synthetic
+from sixfold.systems.hospital.balance_trial import Trials, synthetic
+from sixfold.systems.hospital.federation.participation import asked_of, rota, rounds_of_each
 
 SMALL: Mapping[str, float] = LOAD | {"hospitals": 4, "patients": 160, "judged_patients": 60, "draws": 1}
 KNOBS = {"epsilon": 4.0, "clip": 1.0, "local_epochs": 3.0, "rounds": 2.0, "participation": 1.0}

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.support.federation_run import Federation, a_job, cohorts
+from federation_run import Federation, a_job, cohorts
 
 from sixfold.errors import InputError
-from sixfold.files import read_json_lines
+from sixfold.files import read_json, read_json_lines
 from sixfold.systems.hospital.audit.verify import verify_logs
 from sixfold.systems.hospital.cohort import Arrived, Cohort
 from sixfold.systems.hospital.federation.coordinator import Coordinator, FederationRefused, Finished
@@ -104,16 +104,37 @@ def running(tmp_path: Path) -> Running:
 
 def test_a_release_is_signed_by_all_and_in_force_at_each(running: Running) -> None:
     release = running.candidate()
-    assert running.steward.release(release) == tuple(running.federation.sites)
+    assert running.steward.release(release).signed == tuple(running.federation.sites)
     home = running.steward.folder / release.digest[:16]
     read, signers = read_release(home, running.coordinator.kit.roster)
     assert read.digest == release.digest
     assert set(signers) == {"coordinator", *running.federation.sites}
     for site in running.federation.sites.values():
         assert site.in_force.named(release.digest).theta_P.tolist() == release.theta_P.tolist()
-    assert running.steward.release(release) == tuple(running.federation.sites)  # again, as after a crash
+    assert running.steward.release(release).signed == tuple(running.federation.sites)  # again, as after a crash
     assert len(list(read_json_lines(home / "events.jsonl"))) == 4
     assert not verify_logs(running.federation.logs, running.coordinator.kit.roster).findings
+
+
+def test_a_coordinator_that_dies_among_the_signatures_releases_the_same_model(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made anew, it would have other heads in its evidence, and be another release than that which hospitals signed."""
+    release = running.candidate()
+    with monkeypatch.context() as patch:
+        patch.setattr("sixfold.systems.hospital.operation.steward.write_release", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            running.steward.release(release)
+    assert running.federation.sites["site0"].in_force.named(release.digest)
+    coordinator = running.federation.coordinator()
+    anew = replace(running, coordinator=coordinator, steward=Steward(coordinator, running.steward.folder))
+    again = anew.candidate()
+    assert again.digest == release.digest
+    assert anew.steward.release(again).signed == tuple(running.federation.sites)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", [BACKBONE, "policy.json", EVIDENCE, "signatures.json"])
@@ -132,6 +153,8 @@ def test_what_the_gate_blocks_is_sent_to_nobody(running: Running) -> None:
     strict = running.candidate(gate=replace(LENIENT, floor=0.99))
     with pytest.raises(ReleaseBlocked, match=r"accuracy .* below 0.99"):
         running.steward.release(strict)
+    assert read_json(running.steward.folder / "blocked.json")["release"] == strict.digest
+    assert running.candidate().gate == LENIENT  # what was blocked is not what is released later
     assert all(site.in_force.current() is None for site in running.federation.sites.values())
 
 

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.generator import CohortSpec, generate
 from sixfold.systems.hospital.federation.job import Protection
+from sixfold.systems.hospital.federation.participation import asked_of, rota, rounds_of_each
 from sixfold.systems.hospital.local_federation import LocalFederation, seeded_secrets
 from sixfold.systems.hospital.scenario import (
     MATRIX,
@@ -35,7 +35,7 @@ from sixfold.systems.hospital.train.evaluation import ScoreHistograms, quality_o
 from sixfold.systems.hospital.train.pooled import fit_pooled, run_in_plain
 from sixfold.systems.hospital.train.private_descent import PrivateDescent, largest_step
 
-__all__ = ["Trials", "asked_of", "rota", "rounds_of_each", "synthetic"]
+__all__ = ["Trials", "synthetic"]
 
 _STEP = 0.5  # of the largest step at the largest hospital: how far training goes is left to rounds and local epochs
 _L2 = 0.005  # that of the ladder
@@ -140,30 +140,6 @@ class Trials:
             "mean_site_auroc": float(np.mean(aurocs)),
             "wall_s": sum(record.wall_s for record in finished.rounds),
         }
-
-
-def asked_of(sites: int, participation: float) -> int:
-    """How many hospitals a round asks: at least three, as of two each would know the other's part of the sum."""
-    return min(sites, max(3, round(participation * sites)))
-
-
-def rounds_of_each(rounds: int, asked: int, sites: int) -> int:
-    """The most rounds that any hospital takes part in."""
-    return math.ceil(rounds * asked / sites)
-
-
-def rota(sites: Sequence[str], asked: int, seed: int) -> Callable[[int, Sequence[str]], Sequence[str]]:
-    """Who takes part in a round: the next `asked` hospitals in a fixed order, so that all have equally many turns.
-
-    The order is public. It hides nobody, and no privacy is claimed from it; a hospital pays for its own rounds only.
-    """
-    order = [sites[at] for at in np.random.default_rng(seed).permutation(len(sites))]
-
-    def pick(round_: int, there: Sequence[str]) -> Sequence[str]:
-        turn = [order[(round_ * asked + at) % len(order)] for at in range(asked)]
-        return [site for site in turn if site in there]
-
-    return pick
 
 
 def _pooled_auroc(cohorts: Sequence[Cohort], held_out: Sequence[NDArray[np.bool_]]) -> float:

@@ -10,8 +10,12 @@ from typing import Annotated
 import typer
 
 from sixfold.errors import InputError
+from sixfold.systems.hospital import cli_operate
 
 app = typer.Typer(no_args_is_help=True, help="Federated learning: provision, demo, verify.")
+
+for each in cli_operate.COMMANDS:
+    app.command()(each)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

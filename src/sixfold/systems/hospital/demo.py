@@ -1,46 +1,63 @@
-"""A federation of processes on this machine: four hospitals and a coordinator over Flower; one is killed midway."""
+"""A federation of processes on this machine: four hospitals and a coordinator over Flower; one is killed midway.
+
+Then the model is released and watched, patients of one hospital are changed, and a person has it trained anew.
+"""
 
 from __future__ import annotations
 
 import datetime
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sixfold.errors import ConfigError
-from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.audit.verify import Verified, verify_logs
+from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.coordinator_folder import CoordinatorFolder, FederationSettings, Operating, write_link
 from sixfold.systems.hospital.data import heart
-from sixfold.systems.hospital.data.features import MATRICES
-from sixfold.systems.hospital.federation.coordinator import Coordinator, Finished, RoundRecord
-from sixfold.systems.hospital.federation.job import Job, Output, Protection
-from sixfold.systems.hospital.hospital_folder import lay_out
+from sixfold.systems.hospital.federation.coordinator import FederationRefused, Finished, RoundRecord
+from sixfold.systems.hospital.federation.job import Output
+from sixfold.systems.hospital.gate import GatePolicy
+from sixfold.systems.hospital.hospital_folder import lay_out, write_patients
 from sixfold.systems.hospital.keys import key_text, private_key
+from sixfold.systems.hospital.monitor import Phase
+from sixfold.systems.hospital.monitor_report import SCORE, Plan
+from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit
-from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision
-from sixfold.systems.hospital.train.choose import make_algorithm
-from sixfold.systems.hospital.transport.flower_coordinator import open_flower
+from sixfold.systems.hospital.provision import COORDINATOR, node_keys, provision
 from sixfold.systems.hospital.transport.flower_processes import HospitalProcesses, LinkProcesses
 from sixfold.systems.hospital.transport.transport import Deadline
 
 __all__ = ["Demo", "run_demo"]
 
 _ROUNDS, _KILLED_AFTER, _BACK_AFTER = 6, 2, 4
-_DEADLINE = Deadline(deadline_s=60.0, quorum=3, grace_s=3.0)
 _READY_S = 90.0
 _OPENER = "sixfold.systems.hospital.hospital_folder:open_hospital"
 _DATASET, _MATRIX = "heart-disease", "heart"
+_PERSON = "the demo's person in charge"
+_PERIODS, _SHIFT_AT, _PATIENTS = 6, 2, 100
+_SHIFT_YEARS, _SHIFT_MM = 9.0, 1.2  # of age and of ST depression, at one hospital: about a standard deviation of each
+
+# The limits of the ladder's gate; those of the monitor are its own, with outcomes known a period later.
+_GATE = GatePolicy("accuracy", 0.7, 0.35, 0.2, 0.85, 0.25, 10, gap_at="certain")
+_PLAN = Plan({SCORE: (0.1, 0.3, 0.5, 0.7, 0.9), "age": (-1.0, 0.0, 1.0)}, threshold=0.5, delay=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What came of it: the federation, who was killed, what the logs say, and how long it took."""
+    """What came of it: both trainings, who was killed, who alarmed and when, what the logs say, how long it took."""
 
     finished: Finished
+    retrained: Finished
     killed: str
+    releases: tuple[str, ...]
+    alarm: tuple[str, int]
+    refused: str
     verified: Verified
     wall_s: float
 
@@ -52,6 +69,10 @@ class Demo:
                 for r in self.finished.rounds
             ],
             "killed": self.killed,
+            "releases": list(self.releases),
+            "alarm": {"site": self.alarm[0], "period": self.alarm[1]},
+            "refused_before_the_decision": self.refused,
+            "rounds_of_the_second_training": len(self.retrained.rounds),
             "log_entries": dict(self.verified.entries),
             "findings": [str(finding) for finding in self.verified.findings],
             "wall_s": self.wall_s,
@@ -59,59 +80,141 @@ class Demo:
 
 
 def run_demo(folder: Path, say: Callable[[str], None]) -> Demo:
-    """Provision, start, train, kill a hospital after two rounds, start it again, finish, verify all logs.
+    """Provision, start, train while a hospital is killed and comes back, release, watch, decide, train anew, verify.
 
-    Everything listens on loopback; hospitals and coordinator speak through doors that ask for a certificate. Raises
-    ConfigError when the folder is not empty, PrerequisiteError when a process does not start.
+    Everything listens on loopback; hospitals and coordinator speak through doors that ask for a certificate. The
+    periods are simulated: patients drawn anew from each hospital's own. Raises ConfigError when the folder is not
+    empty, PrerequisiteError when a process does not start.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty: a demo starts from nothing")
     began_s = time.perf_counter()
-    names = _hospitals(folder)
-    killed = names[-1]
-    kits = folder / "kits"
-    node_keys = {name: (kits / name / "node.pub").read_bytes() for name in names}
-    with LinkProcesses(kits / COORDINATOR, folder / "link", node_keys) as link:
+    cohorts = {cohort.site: cohort for cohort in heart.complete_cases(heart.read_embedded())}
+    _lay_out(folder, cohorts)
+    names, killed = tuple(cohorts), tuple(cohorts)[-1]
+    shifted = max(cohorts, key=lambda name: len(cohorts[name]))
+    kits, home = folder / "kits", CoordinatorFolder.read(folder / COORDINATOR)
+    with LinkProcesses(home.folder / "kit", home.folder / "link", node_keys(home.folder / "kit")) as link:
+        write_link(home.folder, link.link, link.door)
         say(f"coordinator's door on {link.door[0]}:{link.door[1]}")
         hospitals = {
             name: HospitalProcesses(kits / name, folder / name / "processes", _OPENER, folder / name, link.door)
             for name in names
         }
+
+        def watch(record: RoundRecord) -> None:
+            said = record.why or f"the sum of {', '.join(record.counted)}"
+            say(f"round {record.round} attempt {record.attempt}: {said} in {record.wall_s:.1f} s")
+            if record.counted and record.round == _KILLED_AFTER - 1:
+                hospitals[killed].kill()
+                say(f"kill -9 of {killed}: door, SuperNode and site")
+            if record.counted and record.round == _BACK_AFTER - 1:
+                hospitals[killed].start()
+                say(f"{killed} is started again from its folder")
+
         try:
             for hospital in hospitals.values():
                 hospital.start()
-            with open_flower(link.link, node_keys) as transport:
-                online = transport.wait_online(names, _READY_S)
-                say(f"{len(online)} of {len(names)} hospitals are connected, each by its own certificate")
-
-                def watch(record: RoundRecord) -> None:
-                    said = record.why or f"the sum of {', '.join(record.counted)}"
-                    say(f"round {record.round} attempt {record.attempt}: {said} in {record.wall_s:.1f} s")
-                    if record.counted and record.round == _KILLED_AFTER - 1:
-                        hospitals[killed].kill()
-                        say(f"kill -9 of {killed}: door, SuperNode and site")
-                    if record.counted and record.round == _BACK_AFTER - 1:
-                        hospitals[killed].start()
-                        transport.wait_online([killed], _READY_S)
-                        say(f"{killed} is started again from its folder")
-
-                kit = load_kit(kits / COORDINATOR, COORDINATOR)
-                log = AuditLog(folder / COORDINATOR / "audit.jsonl", kit.signing_key, COORDINATOR)
-                coordinator = Coordinator(kit, transport, folder / COORDINATOR, log, _DEADLINE, watch=watch)
-                algorithm = make_algorithm("newton", len(MATRICES[_MATRIX]), {"rounds": _ROUNDS, "l2": 0.005})
-                finished = coordinator.run(_job(names), algorithm, seed=0)
+            with home.connected(_READY_S, watch) as running:
+                say(f"{len(running.online)} of {len(names)} hospitals are connected, each by its own certificate")
+                finished = running.train()
+                first = _released(running, say)
+                alarm = _watched(running, folder, cohorts, shifted, say)
+                running.coordinator.watch = lambda record: None
+                refused = _refused(home, running, say)
+                _decided(running, folder, first, alarm, say)
+            with home.connected(_READY_S) as running:  # as after any time: the folder says what is due
+                retrained = running.train()
+                say(f"trained anew in {len(retrained.rounds)} rounds")
+                second = _released(running, say)
         finally:
             for hospital in hospitals.values():
                 hospital.stop()
-    logs = {name: folder / name / "state" / "audit.jsonl" for name in names}
-    verified = verify_logs({**logs, COORDINATOR: folder / COORDINATOR / "audit.jsonl"}, kit.roster)
-    return Demo(finished, killed, verified, time.perf_counter() - began_s)
+    logs = {name: folder / name / "state" / "audit.jsonl" for name in (*names, COORDINATOR)}
+    verified = verify_logs(logs, home.kit().roster)
+    return Demo(finished, retrained, killed, (first, second), alarm, refused, verified, time.perf_counter() - began_s)
 
 
-def _hospitals(folder: Path) -> tuple[str, ...]:
-    """Folders of the embedded hospitals, each with its table, permit and kit; their names."""
-    cohorts = heart.complete_cases(heart.read_embedded())
-    names = tuple(cohort.site for cohort in cohorts)
+def _released(running: Operating, say: Callable[[str], None]) -> str:
+    release = running.candidate(_PERSON)
+    released = running.steward.release(release)
+    say(f"release {release.digest[:12]} passed the gate and is in force at {', '.join(released.signed)}")
+    for site, why in released.unwatched.items():
+        say(f"not watched: {site}: {why}")
+    return release.digest
+
+
+def _watched(
+    running: Operating, folder: Path, cohorts: Mapping[str, Cohort], shifted: str, say: Callable[[str], None]
+) -> tuple[str, int]:
+    """Periods come, until there is an alarm: which hospital's, and in which period."""
+    rng, came = np.random.default_rng(0), {name: list[Cohort]() for name in cohorts}
+    for period in range(1, _PERIODS + 1):
+        for name, cohort in cohorts.items():
+            drawn = _another(cohort, period, rng, name == shifted and period >= _SHIFT_AT)
+            write_patients(folder / name, drawn, table=f"periods/{period}.csv")
+            came[name].append(drawn)
+        if period == _SHIFT_AT:
+            say(f"from period {period} on, patients of {shifted} are older and have a larger ST depression (simulated)")
+        states = running.steward.watch(period)
+        for name, state in states.items():
+            if state.phase is Phase.ALARMED:
+                say(f"period {period}: ALARM at {name}: {'; '.join(state.reasons)}")
+                for site, cohort in cohorts.items():
+                    _grown(folder / site, cohort, came[site])
+                return name, period
+        say(f"period {period}: {', '.join(f'{name} {state.phase}' for name, state in states.items())}")
+    raise ConfigError(f"no alarm in {_PERIODS} periods")
+
+
+def _another(cohort: Cohort, period: int, rng: np.random.Generator, shifted: bool) -> Cohort:
+    """Patients of a period: drawn from the hospital's, with other names."""
+    rows = rng.integers(0, len(cohort), _PATIENTS)
+    drawn = cohort.take(rows)
+    X_ND = drawn.X_ND.copy()
+    if shifted:
+        X_ND[:, cohort.features.index("age")] += _SHIFT_YEARS
+        X_ND[:, cohort.features.index("oldpeak")] += _SHIFT_MM
+    names = np.array([f"{cohort.site}-{period}-{at}" for at in range(len(rows))])
+    return Cohort(cohort.site, names, cohort.features, X_ND, drawn.y_N)
+
+
+def _grown(folder: Path, cohort: Cohort, came: Sequence[Cohort]) -> None:
+    """The hospital enters those who came into its own table, every third for tests."""
+    test_N = [heart.held_out(cohort), *(np.arange(len(more)) % 3 == 0 for more in came)]
+    grown = replace(
+        cohort,
+        patients=np.concatenate([each.patients for each in (cohort, *came)]),
+        X_ND=np.vstack([each.X_ND for each in (cohort, *came)]),
+        y_N=np.concatenate([each.y_N for each in (cohort, *came)]),
+    )
+    write_patients(folder, grown, np.concatenate(test_N))
+
+
+def _refused(home: CoordinatorFolder, running: Operating, say: Callable[[str], None]) -> str:
+    """What hospitals say to a training that nobody decided on."""
+    settings = home.settings.model_copy(update={"federation": "behind-their-backs"})
+    try:
+        running.coordinator.offer(CoordinatorFolder(home.folder, settings).job(home.kit()))
+    except FederationRefused as error:
+        say(f"a training that nobody decided on is refused: {str(error)[:160]}")
+        return str(error)
+    raise ConfigError("hospitals accepted a training that nobody decided on")
+
+
+def _decided(
+    running: Operating, folder: Path, release: str, alarm: tuple[str, int], say: Callable[[str], None]
+) -> None:
+    """A person's decision, signed with a key that the hospitals trust."""
+    record = {"release": release, "site": alarm[0], "period": alarm[1], "action": "retrain", "person": _PERSON}
+    answer = SignedAnswer.from_json({**record, "reason": "other patients than those it was trained on"})
+    running.steward.answer(answer.sign(private_key(folder / "kits" / "founder" / "founder.key")))
+    say(f"{_PERSON} decided, signed: retrain")
+
+
+def _lay_out(folder: Path, cohorts: Mapping[str, Cohort]) -> None:
+    """Folders of the embedded hospitals, each with its table, permit and kit; and the coordinator's."""
+    names = tuple(cohorts)
     now = datetime.datetime.now(datetime.UTC)
     provision(folder / "kits", names, ["127.0.0.1", "localhost"], now)
     founder = private_key(folder / "kits" / "founder" / "founder.key")
@@ -123,12 +226,13 @@ def _hospitals(folder: Path) -> tuple[str, ...]:
         issued_by="sixfold demo",
         not_before=now - datetime.timedelta(hours=1),
         expires=now + datetime.timedelta(days=1),
-        outputs=(Output.MODEL_UPDATE.value,),
+        outputs=tuple(output.value for output in Output),
         features=heart.VARIABLES,
         minimum_cohort=10,
         minimum_sites=3,
     )
-    for cohort, table in zip(cohorts, ("p.sqlite", "p.parquet", "p.csv", "p.sqlite"), strict=True):
+    tables = ("p.sqlite", "p.parquet", "p.csv", "p.sqlite")
+    for cohort, table in zip(cohorts.values(), tables, strict=True):
         lay_out(
             folder / cohort.site,
             cohort,
@@ -140,19 +244,19 @@ def _hospitals(folder: Path) -> tuple[str, ...]:
             trusted=(key_text(founder),),
         )
         shutil.copytree(folder / "kits" / cohort.site, folder / cohort.site / "kit")
-    return names
-
-
-def _job(names: tuple[str, ...]) -> Job:
-    return Job(
+    shutil.copytree(folder / "kits" / COORDINATOR, folder / COORDINATOR / "kit")
+    FederationSettings(
         federation="demo",
-        permit="demo",
+        permit=permit.id,
         dataset=_DATASET,
-        purpose=Purpose.SCIENTIFIC_RESEARCH.value,
-        output=Output.MODEL_UPDATE,
+        purpose=permit.purpose,
         features=heart.VARIABLES,
-        sites=tuple(sorted(names)),
-        protection=Protection.MASKED,
-        minimum_sites=3,
         matrix=_MATRIX,
-    )
+        sites=names,
+        minimum_sites=3,
+        algorithm="personal_intercept",
+        knobs={"rounds": _ROUNDS, "l2": 0.005, "tau": 0.3},
+        deadline=Deadline(deadline_s=60.0, quorum=3, grace_s=3.0),
+        gate=_GATE,
+        plan=_PLAN,
+    ).write(folder / COORDINATOR)

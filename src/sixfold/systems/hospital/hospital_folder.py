@@ -45,7 +45,9 @@ __all__ = [
     "open_hospital",
     "open_site",
     "read_own",
+    "read_settings",
     "staying",
+    "write_patients",
 ]
 
 _TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
@@ -75,9 +77,14 @@ class HospitalSettings(BaseModel):
     trusted: tuple[str, ...]
 
 
+def read_settings(folder: Path) -> HospitalSettings:
+    """FOLDER/hospital.yaml; InputError names the line and the field."""
+    return load_yaml(folder / "hospital.yaml", HospitalSettings)
+
+
 @dataclass(slots=True)
 class FolderRecords:
-    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out.
+    """Decides by the hospital's own permits, reads its table when it is another one, and leaves out who opted out.
 
     notes: a file for the hospital alone, where what harmonisation found is written down.
     """
@@ -87,12 +94,14 @@ class FolderRecords:
     notes: Path
     clock: Callable[[], float]
     settings: HospitalSettings = field(init=False)
-    _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
+    _read: dict[tuple[str, ...], tuple[tuple[int, int], Cohort, NDArray[np.bool_]]] = field(
+        default_factory=dict, init=False
+    )
     _permits: dict[bytes, Permit] = field(default_factory=dict, init=False)
     _decided: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self.settings = load_yaml(self.folder / "hospital.yaml", HospitalSettings)
+        self.settings = read_settings(self.folder)
 
     def admit(self, job: Job) -> Cohort:
         """The patients of the job's part, featurised; raises JobRefused before anything is read, or InputError."""
@@ -184,14 +193,13 @@ class FolderRecords:
             self.log.append("permit_decision", facts, self.clock())
 
     def _table(self, variables: tuple[str, ...]) -> tuple[Cohort, NDArray[np.bool_]]:
-        if variables not in self._read:
-            own = self.settings
-            wanted = self._mapping(variables)
+        own, wanted = self.settings, self._mapping(variables)
+        stamp = _stamp(self.folder / own.table)
+        if (known := self._read.get(variables)) is None or known[0] != stamp:
             raw = read_own(self.folder, own, wanted)
             cohort = self._harmonised(own.table, raw, wanted, own.time)
-            test_N = in_test_part(own, raw, cohort)
-            self._read[variables] = (cohort, test_N)
-        return self._read[variables]
+            known = self._read[variables] = (stamp, cohort, in_test_part(own, raw, cohort))
+        return known[1:]
 
     def _harmonised(
         self, table: str, raw: Mapping[str, list[Cell]], wanted: Mapping[str, Source], time: str | None
@@ -252,7 +260,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
 
 def open_hospital(folder: Path) -> Callable[[bytes], bytes]:
     """The hospital of a folder that holds all of it: settings and table, its kit in kit/, its state in state/."""
-    name = load_yaml(folder / "hospital.yaml", HospitalSettings).name
+    name = read_settings(folder).name
     return open_site(folder, folder / "state", load_kit(folder / "kit", name), time.time).handle
 
 
@@ -272,15 +280,6 @@ def lay_out(
     table: the file's name; its ending is the format, .csv, .parquet or .sqlite. mapping: as in mapping.yaml.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, list[Any]] = {"patient": [str(name) for name in cohort.patients]}
-    for at, name in enumerate(cohort.features):
-        values = cohort.X_ND[:, at]
-        columns[str(mapping[name]["column"])] = [None if np.isnan(value) else float(value) for value in values]
-    columns["disease"] = [float(value) for value in cohort.y_N]
-    if cohort.time_N is not None:
-        columns["days"] = [float(value) for value in cohort.time_N]
-    columns["part"] = ["test" if test else "train" for test in test_N]
-    write_table(folder / table, columns)
     settings = HospitalSettings(
         name=cohort.site,
         dataset=dataset,
@@ -294,8 +293,31 @@ def lay_out(
     )
     replace_bytes(folder / "hospital.yaml", yaml.safe_dump(settings.model_dump(mode="json")).encode())
     replace_bytes(folder / "mapping.yaml", yaml.safe_dump(dict(mapping)).encode())
+    write_patients(folder, cohort, test_N)
     replace_bytes(folder / "opt_out.csv", b"patient,date\n")
     write_permit(folder / "permits" / f"{permit.id}.yaml", permit)
+
+
+def write_patients(
+    folder: Path, cohort: Cohort, test_N: NDArray[np.bool_] | None = None, *, table: str | None = None
+) -> None:
+    """Replace the table of a folder that `lay_out` made; or write the patients of a period, table=periods/N.csv."""
+    own, mapping = read_settings(folder), load_mapping(folder / "mapping.yaml")
+    columns: dict[str, list[Any]] = {own.patient: [str(name) for name in cohort.patients]}
+    for at, name in enumerate(cohort.features):
+        values = cohort.X_ND[:, at]
+        columns[mapping[name].column] = [None if np.isnan(value) else float(value) for value in values]
+    columns[own.outcome] = [float(value) for value in cohort.y_N]
+    if own.time and cohort.time_N is not None:
+        columns[own.time] = [float(value) for value in cohort.time_N]
+    if own.part and test_N is not None:
+        columns[own.part] = ["test" if test else "train" for test in test_N]
+    path = folder / (table or own.table)
+    path.parent.mkdir(exist_ok=True)
+    whole = path.with_name(f".new.{path.name}")
+    whole.unlink(missing_ok=True)  # of a process that was killed
+    write_table(whole, columns)
+    whole.replace(path)
 
 
 def _request(job: Job, dataset: str) -> Request:
@@ -310,6 +332,15 @@ def _request(job: Job, dataset: str) -> Request:
         epsilon=None if job.budget is None else job.budget.epsilon,
         delta=None if job.budget is None else job.budget.delta,
     )
+
+
+def _stamp(table: Path) -> tuple[int, int]:
+    """What changes when a table is written again."""
+    try:
+        found = table.stat()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=table) from None
+    return found.st_mtime_ns, found.st_size
 
 
 def _drawn(patients: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sixfold.errors import ConfigError, InputError
-from sixfold.files import json_text, read_json, replace_json
+from sixfold.files import json_text, read_json, replace_bytes, replace_json
 from sixfold.systems.hospital.keys import key_text, new_key, private_key, public_key, signed_by, write_private
 
-__all__ = ["COORDINATOR", "Kit", "Roster", "load_kit", "provision", "read_roster"]
+__all__ = ["COORDINATOR", "Kit", "Roster", "load_kit", "node_keys", "provision", "read_roster"]
 
 COORDINATOR = "coordinator"
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
-_KEY, _ROSTER = "signing.key", "roster.json"
+_KEY, _ROSTER, _NODES = "signing.key", "roster.json", "nodes"
 _FOUNDER = "founder"  # the folder of the keys that can add a party: no party may be called so
 _MOST_DAYS = 3650
 _SOON = datetime.timedelta(days=14)
@@ -56,9 +56,10 @@ def provision(
 
     In a kit: signing.key (Ed25519), roster.json (everybody's public keys, signed by the founder), tls.key and tls.crt
     (P-256, for mutual TLS), ca.crt, and for a site node.key and node.pub, with which Flower's SuperNode authenticates
-    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them, but for
-    founder.pub, by which anybody can tell a roster of this founder. Before anything is written, raises ConfigError for
-    names, hosts and days that are not usable and for a folder that has kits already.
+    (P-384); the coordinator's has all of them as nodes/SITE.pub. The founder's folder holds the keys that can add a
+    party: keep it away from all of them, but for founder.pub, by which anybody can tell a roster of this founder.
+    Before anything is written, raises ConfigError for names, hosts and days that are not usable and for a folder that
+    has kits already.
     """
     names = [COORDINATOR, *sites]
     for name in names:
@@ -99,9 +100,11 @@ def provision(
         if name != COORDINATOR:
             node_key = ec.generate_private_key(ec.SECP384R1())
             write_private(kit / "node.key", _pem(node_key, serialization.PrivateFormat.OpenSSH))
-            (kit / "node.pub").write_bytes(
-                node_key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+            public = node_key.public_key().public_bytes(
+                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
             )
+            for path in (kit / "node.pub", folder / COORDINATOR / _NODES / f"{name}.pub"):
+                replace_bytes(path, public)
 
 
 def load_kit(folder: Path, name: str, founder: str | None = None, now: datetime.datetime | None = None) -> Kit:
@@ -117,6 +120,11 @@ def load_kit(folder: Path, name: str, founder: str | None = None, now: datetime.
         raise InputError(f"the roster knows another key of {name}, or none", path=path)
     _check_dates(folder, roster, now or datetime.datetime.now(datetime.UTC))
     return Kit(name, key, roster.parties)
+
+
+def node_keys(kit: Path) -> dict[str, bytes]:
+    """Of a coordinator's kit: hospital -> the public key of its SuperNode, in OpenSSH's format."""
+    return {path.stem: path.read_bytes() for path in sorted((kit / _NODES).glob("*.pub"))}
 
 
 def read_roster(path: Path, founder: str | None = None) -> Roster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.errors import InputError, UserError
-from sixfold.files import append_json_line, read_json_lines
+from sixfold.files import append_json_line, read_json_lines, replace_json
 from sixfold.parts.array_codec import pack, unpack
 from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, seal
 from sixfold.study.meter import Part, span
@@ -38,7 +39,10 @@ class FederationStalled(UserError):  # noqa: N818  it can be resumed
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """One attempt at a round as the coordinator saw it: who was asked, who was summed, bytes through it, seconds."""
+    """One attempt at a round as the coordinator saw it: who was asked, who was summed, bytes through it, seconds.
+
+    spent, left: the epsilon of each patient, as hospitals say of their ledgers; empty without a budget.
+    """
 
     round: int
     attempt: int
@@ -48,6 +52,8 @@ class RoundRecord:
     up_bytes: int
     wall_s: float
     why: str = ""  # it gave no sum, or the groups that are not counted gave none
+    spent: Mapping[str, float] = field(default_factory=dict)
+    left: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Coordinator:
         does not succeed in several attempts, InputError when the folder holds another job.
         """
         folder = self.folder / job.digest[:16]
+        about = {"job": job.to_json(), "rounds": algorithm.rounds}  # for those who look at the folder
+        replace_json(folder / "job.json", about)
         checkpoint = Checkpoint.load(folder, job) or Checkpoint(job.digest, 0, -1, algorithm.init(seed), None)
         failures = 0
         sites: tuple[str, ...] = ()
@@ -131,12 +139,18 @@ class Coordinator:
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
 
+    def trained(self, job: Job) -> State | None:
+        """How far this job has come; None if it was not begun."""
+        checkpoint = Checkpoint.load(self.folder / job.digest[:16], job)
+        return None if checkpoint is None else checkpoint.state
+
     def offer(self, job: Job) -> tuple[str, ...]:
         """Offer the job to its hospitals; the names of those that accept it, at least the job's minimum."""
         answers, refusals = self._ask(job, Phase.OFFER, 0, 0, {site: {"job": job.to_json()} for site in job.sites})
         accepted = tuple(sorted(site for site, answer in answers.items() if answer.get("accepted") is True))
+        told = {site: refusals.get(site, "no answer in time") for site in job.sites if site not in accepted}
+        replace_json(self.folder / job.digest[:16] / "offer.json", dict.fromkeys(accepted, "") | told)
         if len(accepted) < job.minimum_sites:
-            told = {site: refusals.get(site, "no answer in time") for site in job.sites if site not in accepted}
             raise FederationRefused(
                 f"{job.federation}: {len(accepted)} of {len(job.sites)} hospitals accepted, "
                 f"{job.minimum_sites} are the least: " + "; ".join(f"{site}: {why}" for site, why in told.items())
@@ -158,19 +172,26 @@ class Coordinator:
     def _attempt(
         self, job: Job, at: Checkpoint, order: Order, parties: Sequence[str]
     ) -> tuple[Total | None, RoundRecord]:
-        began_s, traffic = time.perf_counter(), _Traffic()
+        began_s, traffic, budgets = time.perf_counter(), _Traffic(), dict[str, tuple[float, float]]()
         asked = tuple(sorted(parties))
         record = RoundRecord(at.round, at.attempt, asked, (), 0, 0, 0.0)
         said = {"order": pack(order_to(order)), "previous": at.previous, "heads": self._heads()}
 
         def ask(phase: Phase, bodies: Bodies) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
-            return self._ask(job, phase, at.round, at.attempt, bodies, traffic)
+            answers, refusals = self._ask(job, phase, at.round, at.attempt, bodies, traffic)
+            if phase is Phase.ORDER:
+                budgets.update(_budgets(answers))
+            return answers, refusals
+
+        def so_far() -> dict[str, Any]:
+            spent, left = ({site: both[at] for site, both in budgets.items()} for at in (0, 1))
+            return {**asdict(traffic), "wall_s": time.perf_counter() - began_s, "spent": spent, "left": left}
 
         try:
             gathered = GroupedSum(job, at.round, at.attempt, order.length, self.kit.roster, ask).run(asked, said)
         except TooFew as error:
-            return None, replace(record, why=str(error), **_spent(traffic, began_s))
-        return gathered.total, replace(record, counted=gathered.counted, why=gathered.why, **_spent(traffic, began_s))
+            return None, replace(record, why=str(error), **so_far())
+        return gathered.total, replace(record, counted=gathered.counted, why=gathered.why, **so_far())
 
     def _heads(self) -> dict[str, Any]:
         """The last head of each hospital, and its own: what the coordinator did has witnesses too."""
@@ -219,8 +240,14 @@ class Coordinator:
         return answers, refusals
 
 
-def _spent(traffic: _Traffic, began_s: float) -> dict[str, Any]:
-    return {**asdict(traffic), "wall_s": time.perf_counter() - began_s}
+def _budgets(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """What hospitals say that is spent and left; nothing of one that says no numbers."""
+    told = {site: (answer.get("spent"), answer.get("left")) for site, answer in answers.items()}
+    return {
+        site: (spent, left)
+        for site, (spent, left) in told.items()
+        if isinstance(spent, float) and isinstance(left, float) and math.isfinite(spent) and math.isfinite(left)
+    }
 
 
 def _hash(checkpoint: Checkpoint) -> str:

@@ -61,6 +61,14 @@ class _Running:
     ledgers: tuple[PrivacyLedger, ...]  # what the job promised, and what its permit allows all jobs together
     attempt: _Attempt | None = None
 
+    def spent(self) -> float:
+        """The most epsilon in any of the ledgers."""
+        return max((ledger.spent() for ledger in self.ledgers), default=0.0)
+
+    def left(self) -> float:
+        """The epsilon that may still be spent: of the ledger that ends first."""
+        return min((ledger.budget.epsilon - ledger.spent() for ledger in self.ledgers), default=0.0)
+
 
 class Site:
     """Answers one message at a time: `handle` maps bytes to bytes, whatever carries them.
@@ -187,12 +195,13 @@ class Site:
         encoded = self._vector(running, header.round, order, cohort)
         attempt = _Attempt(header.round, header.attempt, order.work, encoded, parties)
         running.attempt = attempt
+        spent = {} if job.mechanism is None else {"spent": running.spent(), "left": running.left()}
         if job.protection is Protection.PLAIN:
             self._log_contribution(running, attempt)
-            return _pieces(attempt, encoded.values.tobytes())
+            return {**_pieces(attempt, encoded.values.tobytes()), **spent}
         plan = sum_plan(job, header.round, header.attempt, parties, order.length)
         attempt.party = Party(self.name, plan, self.kit.signing_key, self.kit.roster)
-        return {"advert": attempt.party.advertise()}
+        return {"advert": attempt.party.advertise(), **spent}
 
     def _vector(self, running: _Running, round_: int, order: Order, cohort: Cohort) -> Encoded:
         """This round's vector: from disk if it was computed before; else its privacy is charged, then it is made."""
@@ -230,7 +239,7 @@ class Site:
                 "vector_length": len(attempt.encoded.values),
                 "records": attempt.encoded.records,
                 "protection": running.job.protection.value,
-                "epsilon_after": max((ledger.spent() for ledger in running.ledgers), default=0.0),
+                "epsilon_after": running.spent(),
             },
             self.clock(),
         )

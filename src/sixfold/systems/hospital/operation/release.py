@@ -30,7 +30,17 @@ from sixfold.systems.hospital.monitor import Policy
 from sixfold.systems.hospital.monitor_report import Plan
 from sixfold.systems.hospital.train.models import Model, model_from
 
-__all__ = ["BACKBONE", "EVIDENCE", "POLICY", "Release", "backbone_digest", "read_release", "write_release"]
+__all__ = [
+    "BACKBONE",
+    "EVIDENCE",
+    "POLICY",
+    "SIGNATURES",
+    "Release",
+    "backbone_digest",
+    "read_files",
+    "read_release",
+    "write_release",
+]
 
 BACKBONE, POLICY, EVIDENCE, SIGNATURES = "backbone.bin", "policy.json", "evidence.json", "signatures.json"
 _LIMIT_BYTES = 1 << 28
@@ -151,14 +161,19 @@ def write_release(folder: Path, release: Release, signatures: Mapping[str, str])
     replace_json(folder / SIGNATURES, dict(sorted(signatures.items())))
 
 
-def read_release(folder: Path, roster: Mapping[str, Ed25519PublicKey]) -> tuple[Release, tuple[str, ...]]:
-    """A release and the parties that signed it. InputError when a file is missing or was changed, or nobody signed."""
+def read_files(folder: Path) -> Release:
+    """A release whoever signed it, or nobody. InputError when a file is missing or is not a release's."""
     try:
-        release = Release.from_files({name: (folder / name).read_bytes() for name in (BACKBONE, POLICY, EVIDENCE)})
+        return Release.from_files({name: (folder / name).read_bytes() for name in (BACKBONE, POLICY, EVIDENCE)})
     except OSError as error:
         raise InputError(f"no release: {error.strerror}", path=folder) from None
     except InputError as error:
         raise InputError(str(error), path=folder) from None
+
+
+def read_release(folder: Path, roster: Mapping[str, Ed25519PublicKey]) -> tuple[Release, tuple[str, ...]]:
+    """A release and the parties that signed it. InputError when a file is missing or was changed, or nobody signed."""
+    release = read_files(folder)
     found = read_json(folder / SIGNATURES)
     if not isinstance(found, dict):
         raise InputError("not signatures", path=folder / SIGNATURES)

@@ -7,6 +7,7 @@ Everything that came is a line of events.jsonl in the release's folder; where mo
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +19,31 @@ from numpy.typing import NDArray
 from sixfold.errors import ConfigError, InputError, UserError
 from sixfold.files import append_json_line, read_json, read_json_lines, replace_json
 from sixfold.systems.hospital.federation.coordinator import Coordinator, Finished
+from sixfold.systems.hospital.federation.job import Job
 from sixfold.systems.hospital.federation.messages import Phase
 from sixfold.systems.hospital.federation.reporting import judging_order
 from sixfold.systems.hospital.gate import GatePolicy
 from sixfold.systems.hospital.monitor import Monitor, Policy, SiteState
 from sixfold.systems.hospital.monitor import Phase as Stand
 from sixfold.systems.hospital.monitor_report import Plan, Report, report_from, report_to
-from sixfold.systems.hospital.operation.release import Release, read_release, write_release
+from sixfold.systems.hospital.operation.release import SIGNATURES, Release, read_files, read_release, write_release
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.train.models import Cox, model_from
 
-__all__ = ["ReleaseBlocked", "Steward", "in_force", "states_of"]
+__all__ = ["ReleaseBlocked", "Released", "Steward", "in_force", "states_of"]
 
 
 class ReleaseBlocked(UserError):  # noqa: N818  an answer, not a mistake
     """The gate or the hospitals said no; says every reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Which hospitals signed; of those, who cannot be watched, and why; and who refused, and why."""
+
+    signed: tuple[str, ...]
+    unwatched: Mapping[str, str]
+    refused: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,13 @@ class Steward:
         facts: Mapping[str, float | int | str],
         period: int = 0,
     ) -> Release:
-        """Ask all hospitals what the trained model is worth on their test patients, and put a release together."""
+        """Ask all hospitals what the trained model is worth on their test patients, and put a release together.
+
+        It is kept until it is released or blocked: a coordinator that was killed among the hospitals' signatures goes
+        on with the same one. Raises ConfigError for a model that does not predict probabilities.
+        """
+        if (pending := self._pending(finished.job, person)) is not None:
+            return pending
         theta_P: NDArray[np.float64] = np.asarray(finished.state.arrays["theta"])
         predictor = model_from(dict(model))
         if isinstance(predictor, Cox):
@@ -62,13 +79,25 @@ class Steward:
         reports = self.coordinator.reports(finished.job.judging, order)
         heads = {**self.coordinator.heads, self.coordinator.kit.name: self.coordinator.log.signed_head()}
         before = in_force(self.folder, self.coordinator.kit.roster)
-        return Release(
+        release = Release(
             finished.job, model, theta_P, gate, plan, watch, reports, facts, heads, person,
             replaces=before.digest if before else "", period=period,
         )  # fmt: skip
+        write_release(self._candidate, release, {})
+        return release
 
-    def release(self, release: Release) -> tuple[str, ...]:
-        """Put it in force where hospitals agree; which they are.
+    @property
+    def _candidate(self) -> Path:
+        return self.folder / "candidate"
+
+    def _pending(self, job: Job, person: str) -> Release | None:
+        if not (self._candidate / SIGNATURES).exists():
+            return None
+        pending = read_files(self._candidate)
+        return pending if (pending.job, pending.person) == (job, person) else None
+
+    def release(self, release: Release) -> Released:
+        """Put it in force where hospitals agree.
 
         Raises ReleaseBlocked when the gate blocks it, or fewer hospitals sign it than the job's minimum. Again, after a
         crash, goes on.
@@ -76,19 +105,24 @@ class Steward:
         at = self.coordinator.clock
         if reasons := release.verdict().reasons:
             self.coordinator.log.append("release_blocked", {"release": release.digest, "reasons": len(reasons)}, at())
+            blocked = {"release": release.digest, "at": at(), "reasons": [reason.text for reason in reasons]}
+            replace_json(self.folder / "blocked.json", {**blocked, "reports": dict(release.reports)})
+            shutil.rmtree(self._candidate, ignore_errors=True)
             raise ReleaseBlocked("; ".join(reason.text for reason in reasons))
         answers, refusals = self.coordinator.tell(release.job.judging, Phase.RELEASE, {"files": release.files()})
         roster, signatures = self.coordinator.kit.roster, dict[str, str]()
-        references = dict[str, Report]()
+        watched, unwatched = dict[str, Report](), dict[str, str]()
         for site, answer in answers.items():
+            if not release.signed(roster[site], str(answer.get("signature"))):
+                refusals[site] = f"{site} signed something else"
+                continue
+            signatures[site] = str(answer["signature"])
             try:
-                if not release.signed(roster[site], str(answer.get("signature"))):
-                    raise InputError(f"{site} signed something else")
-                references[site] = report_from(answer.get("reference"), release.plan, site, release.period)
-                Monitor(release.plan, release.watch).init(references[site])
-                signatures[site] = str(answer["signature"])
+                reference = report_from(answer.get("reference"), release.plan, site, release.period)
+                Monitor(release.plan, release.watch).init(reference)
+                watched[site] = reference
             except InputError as error:
-                refusals[site] = str(error)
+                unwatched[site] = str(error)
         if len(signatures) < release.job.minimum_sites:
             told = "; ".join(f"{site}: {why}" for site, why in sorted(refusals.items()))
             raise ReleaseBlocked(
@@ -98,14 +132,14 @@ class Steward:
         home = _home(self.folder, release.digest)
         write_release(home, release, signatures)
         known = {event["site"] for event in read_json_lines(home / "events.jsonl") if event["kind"] == "reference"}
-        for site, reference in references.items():
+        for site, reference in watched.items():
             if site not in known:
-                append_json_line(
-                    home / "events.jsonl", {"kind": "reference", "site": site, "report": report_to(reference)}
-                )
+                event = {"kind": "reference", "site": site, "report": report_to(reference)}
+                append_json_line(home / "events.jsonl", event)
         replace_json(self.folder / "in_force.json", {"release": release.digest})
         self.coordinator.log.append("release", {"release": release.digest, "person": release.person}, at())
-        return tuple(sorted(references))
+        shutil.rmtree(self._candidate, ignore_errors=True)
+        return Released(tuple(sorted(answers.keys() & signatures.keys())), unwatched, refusals)
 
     def watch(self, period: int) -> dict[str, SiteState]:
         """Ask every hospital about the next period; where the monitor of each stands then.

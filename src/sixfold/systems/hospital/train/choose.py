@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sixfold.errors import ConfigError
 from sixfold.systems.hospital.train.algorithm import Algorithm
@@ -19,9 +19,18 @@ from sixfold.systems.hospital.train.ridge import Ridge
 from sixfold.systems.hospital.train.scaffold import Scaffold
 from sixfold.systems.hospital.train.server_optimizers import Adaptive, Averaging, Rule
 
-__all__ = ["ALGORITHMS", "knobs", "make_algorithm"]
+__all__ = ["ALGORITHMS", "Training", "knobs", "make_algorithm"]
 
 Knobs = dict[str, Any]
+
+
+class Training(Algorithm, Protocol):
+    """An algorithm that trains a model; state.arrays["theta"] are its parameters."""
+
+    @property
+    def model(self) -> Model:
+        """Which model."""
+
 
 # The value of a knob is what it is when it is not set, and its kind is the kind it must have.
 _MODEL: Knobs = {"model": "logistic", "hidden": 16}
@@ -42,7 +51,7 @@ def _local(knob: Knobs) -> LocalSgd:
     )
 
 
-def _fedavg(knob: Knobs, model: Model) -> Algorithm:
+def _fedavg(knob: Knobs, model: Model) -> Training:
     return FedAvg(model, knob["rounds"], _local(knob), _averaging(knob))
 
 
@@ -50,19 +59,19 @@ def _averaging(knob: Knobs) -> Averaging:
     return Averaging(knob["server_rate"], knob["server_momentum"])
 
 
-def _adaptive(rule: Rule) -> Callable[[Knobs, Model], Algorithm]:
-    def make(knob: Knobs, model: Model) -> Algorithm:
+def _adaptive(rule: Rule) -> Callable[[Knobs, Model], Training]:
+    def make(knob: Knobs, model: Model) -> Training:
         server = Adaptive(rule, knob["server_rate"], knob["beta1"], knob["beta2"], knob["tau"])
         return FedAvg(model, knob["rounds"], _local(knob), server)
 
     return make
 
 
-def _scaffold(knob: Knobs, model: Model) -> Algorithm:
+def _scaffold(knob: Knobs, model: Model) -> Training:
     return Scaffold(model, knob["rounds"], _local(knob), knob["sites"], knob["server_rate"])
 
 
-def _dp_descent(knob: Knobs, model: Model) -> Algorithm:
+def _dp_descent(knob: Knobs, model: Model) -> Training:
     if not isinstance(model, Logistic):
         raise ConfigError(f"model: got {knob['model']!r}, expected logistic: of others no bound is known")
     return PrivateDescent(
@@ -77,48 +86,48 @@ def _dp_descent(knob: Knobs, model: Model) -> Algorithm:
     )
 
 
-def _dp_gradient(knob: Knobs, model: Model) -> Algorithm:
+def _dp_gradient(knob: Knobs, model: Model) -> Training:
     if isinstance(model, Cox):
         raise ConfigError("model: a partial likelihood has no gradient of a single record, expected another than cox")
     batch, l2 = knob["expected_batch"], knob["l2"]
     return PrivateGradient(model, knob["rounds"], knob["clip"], batch, l2, _averaging(knob))
 
 
-def _newton(knob: Knobs, model: Model) -> Algorithm:
+def _newton(knob: Knobs, model: Model) -> Training:
     if isinstance(model, Mlp):
         raise ConfigError("model: the loss of a network is not convex, expected cox, linear or logistic")
     return Newton(model, knob["rounds"], knob["l2"], knob["l1"])
 
 
-def _cox_stratified(knob: Knobs, model: Model) -> Algorithm:
+def _cox_stratified(knob: Knobs, model: Model) -> Training:
     return Newton(Cox(model.features), knob["rounds"], knob["l2"], knob["l1"])
 
 
-def _cox_breslow(knob: Knobs, model: Model) -> Algorithm:
+def _cox_breslow(knob: Knobs, model: Model) -> Training:
     grid_days = even_grid(knob["horizon_days"], knob["bins"])
     return CoxBreslow(Cox(model.features), knob["rounds"], grid_days, knob["l2"], knob["l1"])
 
 
-def _ridge(knob: Knobs, model: Model) -> Algorithm:
+def _ridge(knob: Knobs, model: Model) -> Training:
     return Ridge(Linear(model.features), knob["l2"])
 
 
-def _dp_ridge(knob: Knobs, model: Model) -> Algorithm:
+def _dp_ridge(knob: Knobs, model: Model) -> Training:
     return Ridge(Linear(model.features), knob["l2"], knob["clip"])
 
 
-def _personal(knob: Knobs, model: Model) -> Algorithm:
+def _personal(knob: Knobs, model: Model) -> Training:
     if not isinstance(model, Logistic | Mlp):
         raise ConfigError(f"model: got {knob['model']!r}, expected one with a head: logistic or mlp")
     return PersonalHead(model, knob["rounds"], _local(knob), knob["head_epochs"])
 
 
-def _personal_intercept(knob: Knobs, model: Model) -> Algorithm:
+def _personal_intercept(knob: Knobs, model: Model) -> Training:
     return PersonalIntercept(Logistic(model.features), knob["rounds"], knob["l2"], knob["tau"])
 
 
 _SECOND: Knobs = {"rounds": 10, "l2": 1e-3, "l1": 0.0}
-_KNOBS_AND_MAKER: dict[str, tuple[Knobs, Callable[[Knobs, Model], Algorithm]]] = {
+_KNOBS_AND_MAKER: dict[str, tuple[Knobs, Callable[[Knobs, Model], Training]]] = {
     "cox_breslow": ({**_SECOND, "horizon_days": 3650.0, "bins": 40}, _cox_breslow),
     "cox_stratified": (_SECOND, _cox_stratified),
     "dp_descent": (
@@ -164,7 +173,7 @@ def knobs(name: str) -> Mapping[str, float | int | str]:
     return dict(_KNOBS_AND_MAKER[name][0])
 
 
-def make_algorithm(name: str, dims: int, settings: Mapping[str, float | int | str]) -> Algorithm:
+def make_algorithm(name: str, dims: int, settings: Mapping[str, float | int | str]) -> Training:
     """The algorithm of that name over `dims` features; ConfigError names the knob that is unknown or out of range."""
     knob: Knobs = {**knobs(name)}
     for key, value in settings.items():

@@ -19,32 +19,44 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from sixfold.errors import PrerequisiteError
+from sixfold.files import read_json, replace_json
+from sixfold.locks import alone
 from sixfold.systems.hospital.transport.flower_coordinator import Link, register
 
-__all__ = ["HospitalProcesses", "LinkProcesses", "free_port"]
+__all__ = ["HospitalProcesses", "LinkProcesses", "Processes", "free_port"]
 
 _START_S = 60.0  # until a SuperLink listens: most of it is Python's imports
 _STOP_S = 5.0
 _HOST = "127.0.0.1"
+_PIDS, _LOCK = "processes.json", "processes.lock"
 _KEY_FILE = "executor.key"  # shared by SuperLink and coordinator, and by SuperNode and site
 _PACKAGE = "sixfold.systems.hospital.transport"
 _SUPERLINK = "from flwr.superlink.cli.flower_superlink import flower_superlink as run; run()"  # it has no `python -m`
 
 
-class _Processes:
+class Processes:
     """Child processes of one party. Use as a context manager, or call `start` and `stop`.
 
-    They outlive a kill -9 of this process: a federation does not end with the terminal that started it.
+    They outlive a kill -9 of this process: a federation does not end with the terminal that started it. Who starts
+    them again in the same folder ends them first.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._held = contextlib.ExitStack()
 
     def start(self) -> Self:
-        """Start all of them. Raises PrerequisiteError with the last words of one that did not."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Start all of them.
+
+        Raises PrerequisiteError with the last words of one that did not, ConfigError when another process of this
+        machine runs them.
+        """
+        self._held.enter_context(alone(self.folder / _LOCK, f"runs the party of {self.folder}"))
+        self._end_left()
         if not (key := self.folder / _KEY_FILE).exists():
             key.touch(mode=0o600)
             key.write_bytes(secrets.token_bytes(32))
@@ -57,6 +69,20 @@ class _Processes:
 
     def _start(self) -> None:
         raise NotImplementedError
+
+    def ended(self) -> tuple[str, ...]:
+        """Which of them have ended by themselves."""
+        return tuple(name for name, child in self._running if child.poll() is not None)
+
+    def _end_left(self) -> None:
+        """End what was started in this folder by a process that was killed: it would hold our ports."""
+        path = self.folder / _PIDS
+        for pid, began in read_json(path) if path.exists() else ():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left = psutil.Process(pid)
+                if left.create_time() == began:  # else another process has its number by now
+                    os.killpg(pid, signal.SIGKILL)
+                    left.wait(_STOP_S)
 
     def stop(self) -> None:
         """End what was started; a second call does nothing."""
@@ -97,6 +123,8 @@ class _Processes:
                 start_new_session=True,
             )
         self._running.append((name, child))
+        left = [[running.pid, psutil.Process(running.pid).create_time()] for _, running in self._running]
+        replace_json(self.folder / _PIDS, left)
         until = time.monotonic() + _START_S
         while port is not None:
             with contextlib.suppress(OSError):
@@ -126,9 +154,11 @@ class _Processes:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()
+        (self.folder / _PIDS).unlink(missing_ok=True)
+        self._held.close()
 
 
-class LinkProcesses(_Processes):
+class LinkProcesses(Processes):
     """A SuperLink that knows these hospitals' SuperNodes, and the door that hospitals come through.
 
     kit: the coordinator's: tls.crt (for 127.0.0.1 too), tls.key, ca.crt. node_keys: a hospital's name -> its
@@ -164,7 +194,7 @@ class LinkProcesses(_Processes):
         self._door("inner", kit, self.door, (_HOST, self._port))
 
 
-class HospitalProcesses(_Processes):
+class HospitalProcesses(Processes):
     """A hospital's door, SuperNode and site.
 
     kit: tls.crt, tls.key, ca.crt, and node.key in OpenSSH's format. opener: "package.module:function", which gets
