@@ -24,30 +24,30 @@ from sixfold.parts.robust import median
 SITES = [f"hospital-{at}" for at in range(20)]
 
 
-@given(sites=st.integers(2, 60), least=st.integers(2, 60))
-def test_no_group_has_fewer_sites_than_asked(sites: int, least: int) -> None:
-    if least > sites:
-        with pytest.raises(ConfigError, match="groups of at least"):
-            group_sizes(sites, least)
+@given(sites=st.integers(1, 60), groups=st.integers(0, 61))
+def test_sizes_differ_by_at_most_one_and_no_group_is_empty(sites: int, groups: int) -> None:
+    if not 1 <= groups <= sites:
+        with pytest.raises(ConfigError, match="groups of"):
+            group_sizes(sites, groups)
         return
-    sizes = group_sizes(sites, least)
+    sizes = group_sizes(sites, groups)
     assert sum(sizes) == sites
-    assert min(sizes) >= least
+    assert min(sizes) == sites // groups >= 1
     assert max(sizes) - min(sizes) <= 1
-    assert len(sizes) == sites // least
+    assert len(sizes) == groups
 
 
 @given(draw=st.binary(max_size=40), seed=st.integers(0, 100))
 def test_every_party_finds_the_same_groups_in_whatever_order_it_lists_the_sites(draw: bytes, seed: int) -> None:
-    groups = random_groups(SITES, 3, draw)
-    assert random_groups(list(np.random.default_rng(seed).permutation(SITES)), 3, draw) == groups
+    groups = random_groups(SITES, 6, draw)
+    assert random_groups(list(np.random.default_rng(seed).permutation(SITES)), 6, draw) == groups
     assert sorted(itertools.chain(*groups)) == sorted(SITES)
-    assert tuple(map(len, groups)) == group_sizes(20, 3)
+    assert tuple(map(len, groups)) == group_sizes(20, 6)
 
 
 def test_every_site_is_in_every_group_equally_often() -> None:
     draws = 2_000
-    first = [site for at in range(draws) for site in random_groups(SITES, 5, at.to_bytes(4, "big"))[0]]
+    first = [site for at in range(draws) for site in random_groups(SITES, 4, at.to_bytes(4, "big"))[0]]
     counts = np.array([first.count(site) for site in SITES])
     assert ((counts - draws / 4) ** 2 / (draws * 3 / 16)).sum() < 45, "99.9 % of chi-square with 19 degrees"
 
@@ -72,9 +72,9 @@ def test_one_group_against_all_others_is_hypergeometric() -> None:
     assert bad_groups_probability((10, 10), 6, 1) == pytest.approx(1 - 2 * none_in_the_first)
 
 
-@given(sites=st.integers(6, 40), least=st.integers(2, 6))
-def test_what_is_tolerated_for_certain_and_nearly(sites: int, least: int) -> None:
-    sizes = group_sizes(sites, least)
+@given(sites=st.integers(6, 40), groups=st.integers(1, 6))
+def test_what_is_tolerated_for_certain_and_nearly(sites: int, groups: int) -> None:
+    sizes = group_sizes(sites, groups)
     certain = tolerated_sites(sizes, 0.0)
     assert certain >= (len(sizes) - 1) // 2
     assert tolerated_sites(sizes, 0.1) >= certain

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
+from sixfold.systems.hospital.federation.contribution import Contribute, contribute
 from sixfold.systems.hospital.federation.coordinator import Coordinator
 from sixfold.systems.hospital.federation.job import Job, Output
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
-from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision
+from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision, read_roster
 from sixfold.systems.hospital.transport.transport import Deadline, InProcess
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -68,6 +70,7 @@ class Federation:
     data: Sequence[Cohort]
     change: Callable[[str, bytes, Callable[[bytes], bytes]], bytes] = lambda site, request, handle: handle(request)
     records: Callable[[Cohort], Any] = Open
+    lies: Mapping[str, Contribute] = field(default_factory=dict)  # hospitals that do not keep to the protocol
     sites: dict[str, Site] = field(init=False)
     times: int = 0
 
@@ -87,7 +90,7 @@ class Federation:
     def site(self, cohort: Cohort) -> Site:
         """A hospital as it starts from its folder."""
         home = self.folder / cohort.site
-        kit = load_kit(self.folder / "kits" / cohort.site, cohort.site)
+        kit = load_kit(self.folder / "kits" / cohort.site, cohort.site, now=NOW)
 
         def ledgers(job: Job) -> list[PrivacyLedger]:
             return [] if job.budget is None else [PrivacyLedger(home / f"{job.federation}.jsonl", job.budget)]
@@ -101,6 +104,7 @@ class Federation:
             ledgers,
             self.clock,
             home / "notes.jsonl",
+            self.lies.get(cohort.site, contribute),
         )
 
     def restart(self, name: str) -> None:
@@ -109,13 +113,18 @@ class Federation:
 
     def coordinator(self, **more: Any) -> Coordinator:
         """A coordinator as it starts from its folder."""
-        kit = load_kit(self.folder / "kits" / COORDINATOR, COORDINATOR)
+        kit = load_kit(self.folder / "kits" / COORDINATOR, COORDINATOR, now=NOW)
         home = self.folder / COORDINATOR
         handlers: Mapping[str, Callable[[bytes], bytes]] = {
             name: lambda request, name=name: self.change(name, request, self.sites[name].handle) for name in self.sites
         }
         log = AuditLog(home / "audit.jsonl", kit.signing_key, COORDINATOR)
         return Coordinator(kit, InProcess(handlers), home, log, Deadline(), clock=self.clock, **more)
+
+    @property
+    def roster(self) -> Mapping[str, Ed25519PublicKey]:
+        """Every party's public key."""
+        return read_roster(self.folder / "kits" / COORDINATOR / "roster.json").parties
 
     @property
     def logs(self) -> dict[str, Path]:

@@ -6,8 +6,8 @@ its own secure sum, and the rule compares the means of groups.
 What it leaks: the coordinator reads the sum over each group of g sites instead of one over all n. A site hides among
 g - 1 others, and a coordinator that works together with g - 1 sites of a group reads the last one. Noise for
 differential privacy has to suffice in each group's sum: parts that were calibrated for n sites leave only g / n of
-the variance. Groups are drawn once a training: if they were drawn anew in every round, sums that overlap could be
-solved for the update of a single site that changes slowly.
+the variance. If groups are drawn anew in every round, sums that overlap can be solved for the update of a single site
+that changes slowly: draw them once a training, unless noise covers each sum.
 
 What it tolerates: a group with one Byzantine site is Byzantine. G groups of n sites hold against (G - 1) / 2
 Byzantine sites wherever they are, and against more of them with a probability that `bad_groups_probability` states.
@@ -35,16 +35,15 @@ __all__ = ["bad_groups_probability", "group_sizes", "norm_bound", "random_groups
 Floats = NDArray[np.float64]
 
 
-def group_sizes(sites: int, least: int) -> tuple[int, ...]:
-    """As many groups as can have `least` sites each; sizes differ by at most one. Raises ConfigError."""
-    if not 2 <= least <= sites:
-        raise ConfigError(f"got groups of at least {least} of {sites} sites, expected 2 to {sites}")
-    groups = sites // least
+def group_sizes(sites: int, groups: int) -> tuple[int, ...]:
+    """How many sites each group has; sizes differ by at most one. Raises ConfigError for a group without sites."""
+    if not 1 <= groups <= sites:
+        raise ConfigError(f"got {groups} groups of {sites} sites, expected 1 to {sites}")
     return tuple(sites // groups + (at < sites % groups) for at in range(groups))
 
 
-def random_groups(sites: Sequence[str], least: int, draw: bytes) -> tuple[tuple[str, ...], ...]:
-    """The sites in random groups of at least `least`, as everybody can compute them from a public draw.
+def random_groups(sites: Sequence[str], groups: int, draw: bytes) -> tuple[tuple[str, ...], ...]:
+    """The sites in random groups, as everybody can compute them from a public draw.
 
     draw: bytes that nobody could choose, published after the list of sites was closed; a party that knows them before
     can pick a name that puts it where it likes. Raises ConfigError.
@@ -52,7 +51,7 @@ def random_groups(sites: Sequence[str], least: int, draw: bytes) -> tuple[tuple[
     if len(set(sites)) != len(sites):
         raise ConfigError("got a site twice, expected different names")
     order = sorted(sites, key=lambda site: hashlib.sha256(b"sixfold groups\0" + draw + b"\0" + site.encode()).digest())
-    ends = np.cumsum((0, *group_sizes(len(sites), least)))
+    ends = np.cumsum((0, *group_sizes(len(sites), groups)))
     return tuple(tuple(order[start:end]) for start, end in itertools.pairwise(ends))
 
 

@@ -15,7 +15,7 @@ from sixfold.systems.hospital.train.choose import make_algorithm
 from sixfold.systems.hospital.train.gradients import clipped_gradient
 from sixfold.systems.hospital.train.local_work import LOCAL_WORK
 
-ROUNDS, RUNS, CLAIM = 3, 60, Budget(2.0, 1e-3)
+ROUNDS, RUNS, CLAIM = 3, 120, Budget(2.0, 1e-3)
 
 
 def cohort() -> Cohort:

@@ -2,6 +2,9 @@
 
 import datetime
 import json
+import sqlite3
+import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +35,7 @@ PERMIT = Permit(
     expires=NOW + datetime.timedelta(days=10),
     outputs=("model_update",),
     features=heart.VARIABLES,
-    minimum_cohort=100,
+    minimum_cohort=60,
     minimum_sites=2,
 )
 JOB = Job(
@@ -64,7 +67,7 @@ def hospital(tmp_path: Path) -> Path:
 
 def records(folder: Path, days: float = 0.0) -> FolderRecords:
     log = AuditLog(folder / "audit.jsonl", AUTHORITY, "cleveland")
-    return FolderRecords(folder, log, lambda: (NOW + datetime.timedelta(days=days)).timestamp())
+    return FolderRecords(folder, log, folder / "notes.jsonl", lambda: (NOW + datetime.timedelta(days=days)).timestamp())
 
 
 def test_a_job_under_its_permit_gets_the_part_that_it_asked_for(hospital: Path) -> None:
@@ -83,12 +86,38 @@ def test_without_the_column_the_parts_are_drawn_from_pseudonyms_and_stay_the_sam
     assert 0.2 < len(first) / 303 < 0.5
 
 
+def test_a_part_that_is_neither_and_a_variable_without_a_source_are_named(hospital: Path) -> None:
+    with closing(sqlite3.connect(hospital / "patients.sqlite")) as connection, connection:
+        connection.execute("UPDATE patients SET part = NULL WHERE patient = 'cleveland-0007'")
+    with pytest.raises(InputError, match=r"\[part\]: cleveland: got part None, expected train or test"):
+        records(hospital).admit(JOB)
+    mapping = hospital / "mapping.yaml"
+    mapping.write_text(mapping.read_text().replace("oldpeak:", "glucose:"))
+    with pytest.raises(InputError, match=r"mapping\.yaml: no source of oldpeak"):
+        records(hospital).admit(JOB)
+
+
 def test_who_opted_out_is_in_no_part(hospital: Path) -> None:
     gone = ["cleveland-0000", "cleveland-0001", "cleveland-0002"]
     (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in gone))
     cohort = records(hospital).admit(replace(JOB, split=Split.ALL))
     assert len(cohort) == 300
     assert not set(gone) & set(cohort.patients)
+
+
+def test_what_harmonisation_finds_is_noted_once_for_the_hospital_alone(hospital: Path) -> None:
+    with closing(sqlite3.connect(hospital / "patients.sqlite")) as connection, connection:
+        connection.execute("UPDATE patients SET col_chol = 5.5 WHERE patient = 'cleveland-0000'")
+        connection.execute("UPDATE patients SET col_cp = 'Jane Doe' WHERE patient IN ('cleveland-0001')")
+    for _ in range(2):  # as often as the hospital starts
+        records(hospital).admit(JOB)
+    notes = [json.loads(line) for line in (hospital / "notes.jsonl").read_text().splitlines()]
+    assert [(note["table"], note["variable"], note["why"], note["count"]) for note in notes] == [
+        ("patients.sqlite", "cp", "unknown value 'Jane Doe'", 1),
+        ("patients.sqlite", "chol", "not within 60 to 700 mg/dL, usual in mmol/L", 1),
+    ]
+    assert stat.S_IMODE((hospital / "notes.jsonl").stat().st_mode) == 0o600
+    assert "Jane" not in (hospital / "audit.jsonl").read_text()
 
 
 def refuse(folder: Path, job: Job = JOB, days: float = 0.0) -> str:
@@ -133,6 +162,26 @@ def test_too_few_patients_after_opt_outs_are_refused(hospital: Path) -> None:
     (hospital / "opt_out.csv").write_text("patient,date\n" + everybody)
     with pytest.raises(JobRefused, match="minimum_cohort"):
         records(hospital).admit(JOB)
+
+
+@pytest.mark.parametrize(("split", "patients"), [(Split.TRAIN, 199), (Split.TEST, 104), (Split.ALL, 303)])
+@pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 0), (0, 1), (-1, 1)])
+def test_the_least_cohort_is_of_the_patients_that_are_computed_over(
+    hospital: Path, split: Split, patients: int, more: int, gone: int
+) -> None:
+    """Not of all that the hospital has: of the job's part without those who opted out."""
+    job = replace(JOB, split=split)
+    part = records(hospital).admit(job).patients
+    permit = PERMIT.model_copy(update={"minimum_cohort": patients + more})
+    write_permit(hospital / "permits" / "P-1.yaml", sign_permit(permit, AUTHORITY))
+    (hospital / "opt_out.csv").write_text("patient,date\n" + "".join(f"{name},2026-01-01\n" for name in part[:gone]))
+    if more + gone <= 0:
+        assert len(records(hospital).admit(job)) == patients - gone
+        return
+    with pytest.raises(JobRefused, match="minimum_cohort"):
+        records(hospital).admit(job)
+    last = json.loads((hospital / "audit.jsonl").read_text().splitlines()[-1])
+    assert (last["kind"], last["facts"]["allowed"]) == ("permit_decision", False)
 
 
 def test_without_a_register_of_opt_outs_nothing_is_read(hospital: Path) -> None:

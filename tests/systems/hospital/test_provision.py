@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sixfold.errors import ConfigError, InputError
+from sixfold.files import json_text
 from sixfold.systems.hospital.cli import app
-from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision
+from sixfold.systems.hospital.keys import private_key
+from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision, read_roster
 from sixfold.systems.hospital.transport.mutual_tls import tls_context
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -51,7 +53,7 @@ def test_no_site_is_given_the_keys_of_the_founder(tmp_path: Path) -> None:
         provision(tmp_path / "new", ["north", "founder"], ["localhost"], NOW)
     provision(tmp_path / "kits", ["north", "founders"], ["localhost"], NOW)
     secret = {path.name for path in (tmp_path / "kits" / "founder").iterdir()}
-    assert secret == {"ca.key", "founder.key"}
+    assert secret == {"ca.key", "founder.key", "founder.pub"}
     for name in (COORDINATOR, "north", "founders"):
         assert not secret & {path.name for path in (tmp_path / "kits" / name).iterdir()}
 
@@ -82,7 +84,9 @@ def test_a_roster_with_another_key_or_another_founder_is_refused(kits: Path, tmp
         ({"parties": {**roster["parties"], "south": roster["parties"]["north"]}}, "did not sign"),
         ({"founder": roster["parties"]["south"]}, "did not sign"),
         ({"signature": "zz"}, "did not sign"),
+        ({"expires": (NOW + datetime.timedelta(days=3650)).isoformat()}, "did not sign"),
         ({"parties": 3}, "not a roster"),
+        ({"expires": None}, "not a roster"),
     ):
         (kit / "roster.json").write_text(json.dumps({**roster, **change}))
         with pytest.raises(InputError, match=why):
@@ -106,8 +110,15 @@ def test_a_roster_with_another_key_or_another_founder_is_refused(kits: Path, tmp
         ("roster.json", None),
         ("roster.json", "{"),
         ("roster.json", "[]"),
-        ("roster.json", '{"parties": {}, "founder": "zz", "signature": ""}'),
-        ("roster.json", '{"parties": {"north": "\\ud800"}, "founder": "%s", "signature": ""}' % ("ab" * 32)),
+        ("tls.crt", None),
+        ("tls.crt", "zz"),
+        ("ca.crt", None),
+        ("ca.crt", "\u00e9"),
+        ("roster.json", '{"parties": {}, "expires": "", "founder": "zz", "signature": ""}'),
+        (
+            "roster.json",
+            '{"parties": {"north": "\\ud800"}, "expires": "", "founder": "%s", "signature": ""}' % ("ab" * 32),
+        ),
     ],
 )
 def test_a_missing_or_broken_file_is_named(kits: Path, tmp_path: Path, file: str, text: str | None) -> None:
@@ -119,6 +130,56 @@ def test_a_missing_or_broken_file_is_named(kits: Path, tmp_path: Path, file: str
         load_kit(kit, "north")
     assert caught.value.path == kit / file
     assert text is None or len(text) < 60 or text not in str(caught.value)  # what may be a key is not shown
+
+
+def loaded(kit: Path, caplog: pytest.LogCaptureFixture, **after: float) -> list[str]:
+    """Load north's kit so long after it was made; what was said."""
+    caplog.clear()
+    load_kit(kit, "north", now=NOW + datetime.timedelta(**after))
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_kit_says_once_that_it_will_expire_and_is_refused_when_it_has(
+    kits: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kit = kits / "north"
+    assert loaded(kit, caplog, minutes=-4) == loaded(kit, caplog) == loaded(kit, caplog, days=350.9) == []
+    for days, left in ((351.5, 13), (360.5, 4), (364.9, 0)):
+        (line,) = loaded(kit, caplog, days=days)
+        assert f"{NOW + datetime.timedelta(days=365):%Y-%m-%d}, in {left} days: ask the founder" in line
+    for days in (365, 400):
+        with pytest.raises(InputError, match="expired on") as caught:
+            loaded(kit, caplog, days=days)
+        assert caught.value.path is not None
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"tls\.crt: not valid before .* UTC: is the clock"):
+        loaded(kit, caplog, days=-1)
+
+
+@pytest.mark.parametrize("file", ["tls.crt", "ca.crt", "roster.json"])
+def test_whichever_expires_first_is_named(
+    kits: Path, tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kit of a party in a federation of a year, with one file of thirty days."""
+    kit = Path(shutil.copytree(kits / "north", tmp_path / "north"))
+    provision(tmp_path / "short", ["north", "south"], ["localhost"], NOW, valid_days=30)
+    if file == "roster.json":  # as the founder of the year signs it
+        founder = private_key(kits / "founder" / "founder.key")
+        roster = json.loads((kit / file).read_text())
+        roster["expires"] = (NOW + datetime.timedelta(days=30)).isoformat()
+        signed = json_text({"parties": roster["parties"], "expires": roster["expires"]}).encode()
+        roster["signature"] = founder.sign(b"sixfold roster 1\n" + signed).hex()
+        (kit / file).write_text(json.dumps(roster))
+    else:
+        shutil.copy(tmp_path / "short" / "north" / file, kit / file)
+    assert loaded(kit, caplog, days=15.9) == []
+    (line,) = loaded(kit, caplog, days=20.5)
+    assert line.startswith(f"{kit / file}: it expires on")
+    assert "in 9 days" in line
+    with pytest.raises(InputError, match="expired on") as caught:
+        loaded(kit, caplog, days=30)
+    assert caught.value.path == kit / file
+    assert read_roster(kit / "roster.json").parties.keys() == {"coordinator", "north", "south"}  # logs are older
 
 
 def test_a_key_that_is_another_partys_is_refused(kits: Path, tmp_path: Path) -> None:
@@ -156,5 +217,7 @@ def test_the_command_makes_kits_and_refuses_a_second_time(tmp_path: Path) -> Non
     arguments = ["provision", str(tmp_path / "kits"), "--sites", "north, south"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert load_kit(tmp_path / "kits" / "south", "south").name == "south"
+    roster = json.loads((tmp_path / "kits" / "south" / "roster.json").read_text())
+    assert (tmp_path / "kits" / "founder" / "founder.pub").read_text().strip() == roster["founder"]
     again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, ConfigError)

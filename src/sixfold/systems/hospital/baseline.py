@@ -14,6 +14,7 @@ from sixfold.systems.hospital.data.features import featurise
 from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import read_columns
 from sixfold.systems.hospital.scenario import MATRIX, features_of, hospital_folders, model_of
+from sixfold.systems.hospital.study_cohorts import known_truth
 from sixfold.systems.hospital.train.choose import make_algorithm
 from sixfold.systems.hospital.train.evaluation import ScoreHistograms, quality_of
 from sixfold.systems.hospital.train.pooled import run_in_plain
@@ -50,6 +51,7 @@ def baseline(trial: Trial) -> Measurement:
             "worst_site_accuracy": min(each.values()),
             "mean_site_accuracy": float(np.mean(list(each.values()))),
             **{f"accuracy_{site}": value for site, value in each.items()},
+            **known_truth(settings, trial.context.seed, state.arrays["theta"]),
         },
     )
 

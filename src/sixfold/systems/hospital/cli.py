@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def provision(
     names = [name.strip() for name in sites.split(",") if name.strip()]
     make(folder, names, [host.strip() for host in hosts.split(",")], datetime.datetime.now(datetime.UTC), days)
     print(f"kits of the coordinator and {len(names)} hospitals in {folder}; keep {folder / 'founder'} away from them")
+    print(f"but tell everybody the founder's public key: {(folder / 'founder' / 'founder.pub').read_text().strip()}")
 
 
 @app.command()
@@ -38,25 +40,37 @@ def verify(
     roster: Annotated[
         Path | None, typer.Option(help="A kit whose roster to trust; LOGS/kits/coordinator if not told.")
     ] = None,
+    founder: Annotated[
+        str | None, typer.Option(help="The public key that has to have signed the roster: 64 letters, or their file.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find every edit, gap and reorder in the logs of a federation. Exits with 1 when there is any."""
     from sixfold.systems.hospital.audit.verify import verify_logs
+    from sixfold.systems.hospital.keys import key_text, public_key_told
     from sixfold.systems.hospital.provision import read_roster
 
-    keys = read_roster((roster or logs / "kits" / "coordinator") / "roster.json")
+    pinned = None if founder is None else key_text(public_key_told(founder))
+    known = read_roster((roster or logs / "kits" / "coordinator") / "roster.json", pinned)
+    keys, signer = known.parties, key_text(known.founder)
     found = {name: path for name in keys if (path := _log_of(logs, name)) is not None}
     if not found:
         raise InputError("no audit.jsonl of any party of the roster", path=logs)
     verified = verify_logs(found, keys)
     if as_json:
         record = {
+            "founder": signer,
+            "founder_pinned": pinned is not None,
             "findings": [str(finding) for finding in verified.findings],
             "entries": dict(verified.entries),
             "unwitnessed": dict(verified.unwitnessed),
         }
         print(json.dumps(record))
     else:
+        said = (
+            "as was asked for" if pinned else "which stands in the roster itself: compare it, or pass it by --founder"
+        )
+        print(f"roster signed by founder {signer}, {said}")
         for finding in verified.findings:
             print(finding)
         entries = sum(verified.entries.values())
@@ -112,4 +126,4 @@ def demo(
 
 def _log_of(logs: Path, name: str) -> Path | None:
     places = (logs / name / "audit.jsonl", logs / name / "state" / "audit.jsonl", logs / f"{name}.jsonl")
-    return next((path for path in places if path.exists()), None)
+    return next((path for path in places if os.path.exists(path)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ NUMBER_BYTES = 8  # a number of the ring 2^64
 _VALUES = 14  # of the ladder's model: masks of so few cost next to nothing, key agreement costs all
 _EXCHANGES = {False: 1, True: 5}  # masked or not: a round trip with each hospital
 _SITE_FILES = {False: 3, True: 4}  # that are on disk before an answer leaves: position, vector, what is kept, survivors
-_SITE_ENTRIES = {False: 1, True: 2}  # in a hospital's log, beside the heads of all others: what left, and unmasking
+_SITE_ENTRIES = {False: 1, True: 2}  # in its log, beside the heads of all other parties: what left, and unmasking
 _HEADS = {
     False: 1,
     True: 3,
@@ -45,27 +46,30 @@ def predicted_wall(
     What a message, an entry of a log and a file cost is rehearsed beforehand, on the disk of this run; what masks cost
     is the law of secure aggregation; the model is so small that computing is the baseline's time.
     """
-    message_s, entry_s, file_s = _rehearsed(context.work)
+    with tempfile.TemporaryDirectory(dir=context.work) as folder:
+        message_s, entry_s, sync_s, file_s = _rehearsed(Path(folder))
     exchanges = jobs * sites * (rounds * _EXCHANGES[masked] + 1)  # and one for the offer
-    entries = jobs * rounds * (sites * (sites - 1 + _SITE_ENTRIES[masked] + _HEADS[masked]) + 1)
+    entries = jobs * rounds * (sites * (sites + _SITE_ENTRIES[masked] + _HEADS[masked]) + 1)
+    syncs = jobs * rounds * (sites * _HEADS[masked] + 1)
     files = jobs * rounds * (sites * _SITE_FILES[masked] + _COORDINATOR_FILES)
     masks = secure_aggregation(sites, _VALUES, value_bits=8 * NUMBER_BYTES)
     terms = {
         "compute": jobs * baseline.wall_s,
         "exchanges": exchanges * message_s,
-        "logs": entries * entry_s,
+        "logs": entries * entry_s + syncs * sync_s,
         "files": files * file_s,
         "masks": jobs * rounds * (sites * float(masks.client_s) + float(masks.server_s)) if masked else 0.0,
     }
     law = (
         f"T = T(1) + {exchanges} exchanges of {message_s * 1e3:.2f} ms + {entries} entries of {entry_s * 1e3:.2f} ms "
-        f"+ {files} files of {file_s * 1e3:.2f} ms" + (" + masks of " + str(rounds) + " rounds" if masked else "")
+        f"+ {syncs} logs on disk of {sync_s * 1e3:.2f} ms + {files} files of {file_s * 1e3:.2f} ms"
+        + (" + masks of " + str(rounds) + " rounds" if masked else "")
     )
     return Prediction(workers, sum(terms.values()), law, terms)
 
 
-def _rehearsed(folder: Path) -> tuple[float, float, float]:
-    """Seconds of a request and its answer, each signed and checked; of an entry with its check; of a file on disk."""
+def _rehearsed(folder: Path) -> tuple[float, float, float, float]:
+    """Seconds of: a request and its answer, signed and checked; an entry with its check; a log, a file put on disk."""
     key = Ed25519PrivateKey.generate()
     keys = {"rehearsal": key.public_key()}
     log = AuditLog(folder / "rehearsal.jsonl", key, "rehearsal")
@@ -75,16 +79,28 @@ def _rehearsed(folder: Path) -> tuple[float, float, float]:
         for _ in range(2):
             open_sealed(seal(key, header, bytes(1000)), keys, "rehearsal", 10_000)
 
-    def entry() -> None:
+    def append() -> None:
         log.append("rehearsal", {}, 0.0)
-        valid_head("rehearsal", log.signed_head(), keys)
 
-    return _median_s(message), _median_s(entry), _median_s(lambda: replace_bytes(folder / "rehearsal.bin", bytes(1000)))
+    append()
+    head = log.signed_head()
+
+    def entry() -> None:
+        append()
+        valid_head("rehearsal", head, keys)
+
+    return (
+        _median_s(message),
+        _median_s(entry),
+        _median_s(log.sync, before=append),
+        _median_s(lambda: replace_bytes(folder / "rehearsal.bin", bytes(1000))),
+    )
 
 
-def _median_s(once: Callable[[], None]) -> float:
+def _median_s(once: Callable[[], None], before: Callable[[], None] = lambda: None) -> float:
     times = []
     for _ in range(_REPEATS):
+        before()
         began_s = time.perf_counter()
         once()
         times.append(time.perf_counter() - began_s)

@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,35 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sixfold.design.yaml_source import load_yaml
-from sixfold.errors import UserError
+from sixfold.errors import InputError, UserError
 from sixfold.files import replace_bytes
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.privacy_mechanism import Budget
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.features import featurise
-from sixfold.systems.hospital.data.harmonise import harmonise, load_mapping
-from sixfold.systems.hospital.data.storage import read_columns, write_table
+from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
+from sixfold.systems.hospital.data.storage import Cell, read_columns, write_table
 from sixfold.systems.hospital.federation.job import Job, Split
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
 from sixfold.systems.hospital.keys import public_key
+from sixfold.systems.hospital.notes import add_new_notes
 from sixfold.systems.hospital.policy.decide import Request, decide, enough
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 from sixfold.systems.hospital.policy.permit import Permit, load_permit, write_permit
 from sixfold.systems.hospital.provision import Kit, load_kit
 
-__all__ = ["HospitalSettings", "JobRefused", "lay_out", "open_hospital", "open_site"]
+__all__ = [
+    "HospitalSettings",
+    "JobRefused",
+    "in_test_part",
+    "lay_out",
+    "open_hospital",
+    "open_site",
+    "read_own",
+    "staying",
+]
 
 _TEST_SHARE = 0.34  # of patients, where the table does not say which part they belong to
 
@@ -46,6 +56,7 @@ class JobRefused(UserError):  # noqa: N818  an answer, not a mistake
 class HospitalSettings(BaseModel):
     """hospital.yaml. part: a column that says train or test of each patient; without it a hash of the pseudonym does.
 
+    time: a column of days until the outcome or the end of follow-up, for survival; the outcome then says which it was.
     trusted: public keys whose permits count here.
     """
 
@@ -57,16 +68,21 @@ class HospitalSettings(BaseModel):
     mapping: str
     patient: str
     outcome: str
+    time: str | None = None
     part: str | None = None
     trusted: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class FolderRecords:
-    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out."""
+    """Decides by the hospital's own permits, reads its table once, and leaves out who opted out.
+
+    notes: a file for the hospital alone, where what harmonisation found is written down.
+    """
 
     folder: Path
     log: AuditLog
+    notes: Path
     clock: Callable[[], float]
     settings: HospitalSettings = field(init=False)
     _read: dict[tuple[str, ...], tuple[Cohort, NDArray[np.bool_]]] = field(default_factory=dict, init=False)
@@ -89,13 +105,13 @@ class FolderRecords:
             raise JobRefused("; ".join(reasons))
         opted_out = read_opt_outs(self.folder / "opt_out.csv")
         cohort, test_N = self._table(job.features)
-        staying_N = ~np.isin(np.char.strip(cohort.patients), list(opted_out))
-        reasons = enough(permit, int(staying_N.sum())).reasons
+        staying_N = staying(cohort, opted_out)
+        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
+        chosen = cohort.take(staying_N & part_N)
+        reasons = enough(permit, len(chosen)).reasons  # those that are computed over, not all that there are
         self._note(job, reasons)
         if reasons:
             raise JobRefused("; ".join(reasons))
-        part_N = {Split.ALL: np.ones(len(cohort), dtype=bool), Split.TEST: test_N, Split.TRAIN: ~test_N}[job.split]
-        chosen = cohort.take(staying_N & part_N)
         return featurise(chosen, job.matrix) if job.matrix else chosen
 
     def allowance(self, job: Job) -> Budget | None:
@@ -131,20 +147,42 @@ class FolderRecords:
         if variables not in self._read:
             own = self.settings
             mapping = load_mapping(self.folder / own.mapping)
+            if missing := [name for name in variables if name not in mapping]:
+                raise InputError(f"no source of {', '.join(missing)}", path=self.folder / own.mapping)
             wanted = {name: mapping[name] for name in variables}
-            columns = [own.patient, own.outcome, *(each.column for each in wanted.values())]
-            raw = read_columns(self.folder / own.table, [*columns, own.part] if own.part else columns)
-            cohort, _ = harmonise(raw, wanted, own.name, own.patient, own.outcome)
-            test_N = np.array([text == "test" for text in raw[own.part]]) if own.part else _drawn(cohort.patients)
+            raw = read_own(self.folder, own, wanted)
+            cohort, findings = harmonise(raw, wanted, own.name, own.patient, own.outcome, own.time)
+            add_new_notes(self.notes, [{"table": own.table, **asdict(finding)} for finding in findings])
+            test_N = in_test_part(own, raw, cohort)
             self._read[variables] = (cohort, test_N)
         return self._read[variables]
+
+
+def read_own(folder: Path, own: HospitalSettings, wanted: Mapping[str, Source]) -> dict[str, list[Cell]]:
+    """The columns of a hospital's table that its settings and these variables name, as they are in it."""
+    columns = [own.patient, own.outcome, own.time, own.part, *(each.column for each in wanted.values())]
+    return read_columns(folder / own.table, [name for name in columns if name])
+
+
+def in_test_part(own: HospitalSettings, raw: Mapping[str, list[Cell]], cohort: Cohort) -> NDArray[np.bool_]:
+    """Which patients are of the test part, N; InputError for a part that is neither: it would be trained on."""
+    if own.part is None:
+        return _drawn(cohort.patients)
+    if other := [cell for cell in raw[own.part] if cell not in ("train", "test")]:
+        raise InputError(f"{own.name}: got part {other[0]!r}, expected train or test", field=own.part)
+    return np.array([cell == "test" for cell in raw[own.part]], dtype=bool)
+
+
+def staying(cohort: Cohort, opted_out: frozenset[str]) -> NDArray[np.bool_]:
+    """Which patients did not opt out, N."""
+    return ~np.isin(np.char.strip(cohort.patients), list(opted_out))
 
 
 def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) -> Site:
     """The hospital of this folder as a party of federations; `home` is where it keeps state, ledgers and log."""
     log = AuditLog(home / "audit.jsonl", kit.signing_key, kit.name)
-
-    records = FolderRecords(folder, log, clock)
+    notes = home / "notes.jsonl"
+    records = FolderRecords(folder, log, notes, clock)
 
     def ledgers(job: Job) -> list[PrivacyLedger]:
         """What jobs of one federation spend adds up, and what all jobs under one permit spend, whatever their names."""
@@ -162,7 +200,7 @@ def open_site(folder: Path, home: Path, kit: Kit, clock: Callable[[], float]) ->
         lambda digest: SiteState(home / "jobs" / digest[:16]),
         ledgers,
         clock,
-        home / "notes.jsonl",
+        notes,
     )
 
 
@@ -193,6 +231,8 @@ def lay_out(
         values = cohort.X_ND[:, at]
         columns[str(mapping[name]["column"])] = [None if np.isnan(value) else float(value) for value in values]
     columns["disease"] = [float(value) for value in cohort.y_N]
+    if cohort.time_N is not None:
+        columns["days"] = [float(value) for value in cohort.time_N]
     columns["part"] = ["test" if test else "train" for test in test_N]
     write_table(folder / table, columns)
     settings = HospitalSettings(
@@ -202,6 +242,7 @@ def lay_out(
         mapping="mapping.yaml",
         patient="patient",
         outcome="disease",
+        time=None if cohort.time_N is None else "days",
         part="part",
         trusted=trusted,
     )

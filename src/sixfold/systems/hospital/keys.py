@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sixfold.errors import InputError
 
-__all__ = ["key_text", "new_key", "private_key", "public_key", "signed_by", "write_private"]
+__all__ = ["key_text", "new_key", "private_key", "public_key", "public_key_told", "signed_by", "write_private"]
 
 
 def key_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
@@ -25,6 +25,19 @@ def public_key(text: str) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
     except (ValueError, TypeError):
         raise InputError("not a public key of 64 hexadecimal letters") from None
+
+
+def public_key_told(told: str) -> Ed25519PublicKey:
+    """A public key as somebody types it: its text, or the file that holds it; InputError if it is neither."""
+    path = Path(told)
+    try:
+        text = path.read_text() if path.is_file() else told
+    except (OSError, UnicodeDecodeError):
+        raise InputError("cannot be read", path=path) from None
+    try:
+        return public_key(text.strip())
+    except InputError as error:
+        raise InputError(f"{error}, nor the file of one", path=path) from None
 
 
 def new_key(path: Path) -> Ed25519PrivateKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,24 @@ from sixfold.errors import ConfigError, InputError
 from sixfold.files import json_text, read_json, replace_json
 from sixfold.systems.hospital.keys import key_text, new_key, private_key, public_key, signed_by, write_private
 
-__all__ = ["COORDINATOR", "Kit", "load_kit", "provision", "read_roster"]
+__all__ = ["COORDINATOR", "Kit", "Roster", "load_kit", "provision", "read_roster"]
 
 COORDINATOR = "coordinator"
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _KEY, _ROSTER = "signing.key", "roster.json"
 _FOUNDER = "founder"  # the folder of the keys that can add a party: no party may be called so
 _MOST_DAYS = 3650
+_SOON = datetime.timedelta(days=14)
+_log = logging.getLogger("sixfold.hospital")
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody's public keys, until when they count, and the founder whose signature says so."""
+
+    parties: Mapping[str, Ed25519PublicKey]
+    expires: datetime.datetime
+    founder: Ed25519PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +56,9 @@ def provision(
 
     In a kit: signing.key (Ed25519), roster.json (everybody's public keys, signed by the founder), tls.key and tls.crt
     (P-256, for mutual TLS), ca.crt, and for a site node.key and node.pub, with which Flower's SuperNode authenticates
-    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them. Before anything is
-    written, raises ConfigError for names, hosts and days that are not usable and for a folder that has kits already.
+    (P-384). The founder's folder holds the keys that can add a party: keep it away from all of them, but for
+    founder.pub, by which anybody can tell a roster of this founder. Before anything is written, raises ConfigError for
+    names, hosts and days that are not usable and for a folder that has kits already.
     """
     names = [COORDINATOR, *sites]
     for name in names:
@@ -65,12 +78,19 @@ def provision(
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("sixfold federation", ca_key, None, ca_key, now, valid_days, [])
     write_private(folder / _FOUNDER / "ca.key", _pem(ca_key))
+    (folder / _FOUNDER / "founder.pub").write_text(f"{key_text(founder)}\n")
     keys = {name: new_key(folder / name / _KEY) for name in names}
     parties = {name: key_text(key) for name, key in keys.items()}
-    signature = founder.sign(json_text(parties).encode()).hex()
+    expires = (now + datetime.timedelta(days=valid_days)).isoformat()
+    roster = {
+        "parties": parties,
+        "expires": expires,
+        "founder": key_text(founder),
+        "signature": founder.sign(_signed(parties, expires)).hex(),
+    }
     for name in names:
         kit = folder / name
-        replace_json(kit / _ROSTER, {"parties": parties, "founder": key_text(founder), "signature": signature})
+        replace_json(kit / _ROSTER, roster)
         tls_key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(name, tls_key, ca, ca_key, now, valid_days, hosts if name == COORDINATOR else [])
         write_private(kit / "tls.key", _pem(tls_key))
@@ -84,34 +104,72 @@ def provision(
             )
 
 
-def load_kit(folder: Path, name: str, founder: str | None = None) -> Kit:
-    """Read a party's kit. founder: the public key that has to have signed the roster; that in the kit unless told.
+def load_kit(folder: Path, name: str, founder: str | None = None, now: datetime.datetime | None = None) -> Kit:
+    """Read a party's kit, of which it writes a line to the log "sixfold.hospital" when it expires within two weeks.
 
-    Raises InputError for a missing or broken file, a roster that was changed, and a key that is not the party's.
+    founder: the public key that has to have signed the roster; that in the kit unless told. Raises InputError for a
+    missing or broken file, a roster that was changed, a key that is not the party's, and what is not yet or no longer
+    valid.
     """
     key, path = private_key(folder / _KEY), folder / _ROSTER
     roster = read_roster(path, founder)
-    if name not in roster or key_text(roster[name]) != key_text(key):
+    if name not in roster.parties or key_text(roster.parties[name]) != key_text(key):
         raise InputError(f"the roster knows another key of {name}, or none", path=path)
-    return Kit(name, key, roster)
+    _check_dates(folder, roster, now or datetime.datetime.now(datetime.UTC))
+    return Kit(name, key, roster.parties)
 
 
-def read_roster(path: Path, founder: str | None = None) -> dict[str, Ed25519PublicKey]:
-    """Every party's public key. Raises InputError when the founder did not sign it, or not so."""
+def read_roster(path: Path, founder: str | None = None) -> Roster:
+    """A roster, expired or not. Raises InputError when the founder did not sign it, or not so."""
     record: Any = read_json(path)
     match record:
-        case {"parties": dict(parties), "founder": str(founded), "signature": str(signature)}:
+        case {"parties": dict(parties), "expires": str(expires), "founder": str(founded), "signature": str(signature)}:
             pass
         case _:
             raise InputError("not a roster", path=path)
     try:
-        if not signed_by(public_key(founder or founded), signature, json_text(parties).encode()):
+        key = public_key(founder or founded)
+        if not signed_by(key, signature, _signed(parties, expires)):
             raise InputError("the founder did not sign this roster", path=path)
-        return {party: public_key(text) for party, text in parties.items()}
-    except UnicodeEncodeError:
+        return Roster(
+            {party: public_key(text) for party, text in parties.items()}, datetime.datetime.fromisoformat(expires), key
+        )
+    except ValueError:  # also of letters that are not Unicode
         raise InputError("not a roster", path=path) from None
     except InputError as error:
         raise error if error.path else InputError(f"the founder's or a party's key: {error}", path=path) from None
+
+
+def _signed(parties: Mapping[str, Any], expires: str) -> bytes:
+    """What the founder signs."""
+    return b"sixfold roster 1\n" + json_text({"parties": parties, "expires": expires}).encode()
+
+
+def _check_dates(folder: Path, roster: Roster, now: datetime.datetime) -> None:
+    """Raise InputError for what is not valid now; warn once, of what expires first."""
+    expires = {folder / _ROSTER: roster.expires}
+    for path in (folder / "tls.crt", folder / "ca.crt"):
+        certificate = _read_certificate(path)
+        expires[path] = certificate.not_valid_after_utc
+        if now < certificate.not_valid_before_utc:
+            since = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            raise InputError(f"not valid before {since}: is the clock of this machine right?", path=path)
+    path = min(expires, key=expires.__getitem__)
+    left = expires[path] - now
+    if left <= datetime.timedelta(0):
+        raise InputError(f"it expired on {expires[path]:%Y-%m-%d}: ask the founder for a new one", path=path)
+    if left <= _SOON:
+        _log.warning("%s: it expires on %s, in %d days: ask the founder for a new one",
+                     path, f"{expires[path]:%Y-%m-%d}", left.days)  # fmt: skip
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except (OSError, ValueError):
+        raise InputError("not a certificate", path=path) from None
 
 
 def _certificate(

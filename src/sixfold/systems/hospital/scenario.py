@@ -26,6 +26,7 @@ from sixfold.systems.hospital.hospital_folder import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
 from sixfold.systems.hospital.local_federation import Handler, LocalFederation, provision_if_new, seeded_secrets
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit
+from sixfold.systems.hospital.study_cohorts import dataset_of, study_cohorts
 from sixfold.systems.hospital.train.algorithm import Algorithm
 from sixfold.systems.hospital.train.evaluation import Quality, ScoreHistograms, quality_of
 from sixfold.systems.hospital.train.models import Logistic
@@ -52,7 +53,7 @@ __all__ = [
 
 MATRIX = "heart"
 TARGET_ACCURACY = 0.85  # of those patients whom a model answers that may abstain
-_DATASET, _PERMIT = "heart-disease", "study"
+_PERMIT = "study"
 _TABLES = ("patients.sqlite", "patients.parquet", "patients.csv")  # hospitals keep theirs as they like
 
 
@@ -101,9 +102,8 @@ class Judged:
 
 
 def cohorts_of(context: Context) -> list[Cohort]:
-    """The study's hospitals: those that arrive with a package, or the original files of a folder."""
-    folder = str(context.settings["folder"])
-    return heart.complete_cases(heart.read_folder(Path(folder)) if folder else heart.read_embedded())
+    """The study's hospitals: real ones, or synthetic ones that say so in their names."""
+    return study_cohorts(context.settings, context.seed)
 
 
 def prepare(context: Context) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def prepare(context: Context) -> dict[str, Any]:
     began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     permit = Permit(
         id=_PERMIT,
-        dataset=_DATASET,
+        dataset=dataset_of(cohort.site for cohort in cohorts),
         purpose=Purpose.SCIENTIFIC_RESEARCH,
         holder="sixfold study",
         issued_by="sixfold study",
@@ -139,7 +139,7 @@ def prepare(context: Context) -> dict[str, Any]:
                 folder,
                 cohort,
                 test_N,
-                dataset=_DATASET,
+                dataset=permit.dataset,
                 table=_TABLES[at % len(_TABLES)],
                 mapping={name: {"column": name} for name in cohort.features},
                 permit=signed,
@@ -190,7 +190,7 @@ def job_for(federation: LocalFederation, name: str, **more: Any) -> Job:
     known: dict[str, Any] = {
         "federation": name,
         "permit": _PERMIT,
-        "dataset": _DATASET,
+        "dataset": dataset_of(sites),
         "purpose": Purpose.SCIENTIFIC_RESEARCH.value,
         "output": Output.MODEL_UPDATE,
         "features": heart.VARIABLES,

@@ -16,6 +16,7 @@ from sixfold.systems.hospital import (
 )
 from sixfold.systems.hospital.baseline import baseline
 from sixfold.systems.hospital.scenario import prepare
+from sixfold.systems.hospital.study_cohorts import SKEWS
 
 __all__ = ["STAGES", "SYSTEM"]
 
@@ -124,10 +125,12 @@ STAGES = (
     ),
 )
 
-# folder: the four original files of UCI heart disease, instead of the table that arrives with a package. l2, tau: by
-# cross-validation on training patients (docs/hospital.md). private_rounds, private_rate: fixed before any data.
+# cohorts: heart, or generated: synthetic hospitals of so many sites, patients and skews. folder: the four original
+# files of UCI heart disease, instead of the table that arrives with a package. l2, tau: by cross-validation on its
+# training patients (docs/hospital.md). private_rounds, private_rate: fixed before any data.
 _COMMON = {
-    "folder": "", "l2": 0.005, "tau": 0.3, "rounds": 30, "epochs": 5, "learning_rate": 0.5,
+    "cohorts": "heart", "folder": "", "sites": 4, "patients": 2000, **SKEWS,
+    "l2": 0.005, "tau": 0.3, "rounds": 30, "epochs": 5, "learning_rate": 0.5,
     "private_rounds": 20, "private_rate": 2.0, "canary_runs": 100, "monitor_runs": 200,
 }  # fmt: skip
 

@@ -39,6 +39,7 @@ def test_a_round_that_was_repeated_is_one_round_in_which_two_vectors_left(tmp_pa
                 "purpose": "education",
                 "output": "model_update",
                 "rounds": 2,
+                "reports": 0,
                 "most_records": 21,
                 "numbers_sent": 30,
                 "masked": True,
@@ -55,6 +56,20 @@ def test_one_vector_that_left_in_the_open_makes_a_job_not_masked(tmp_path: Path,
     for round_ in range(3):
         sent(log, round_, 0.0, protection="plain" if round_ == plain else "masked")
     assert contribution(log.path)["jobs"][JOB]["masked"] is False
+
+
+@pytest.mark.parametrize("first", ["report", "vector"])
+def test_a_report_is_counted_and_makes_a_job_not_masked(tmp_path: Path, first: str) -> None:
+    log = offered(tmp_path / "north.jsonl")
+    if first == "vector":
+        sent(log, 0, 0.0)
+    for _ in range(2):
+        log.append("report", {"job": JOB, "order": "cd" * 32, "work": "terms", "numbers": 13, "records": 44}, 1.0)
+    if first == "report":
+        sent(log, 0, 0.0)
+    job = contribution(log.path)["jobs"][JOB]
+    told = ("rounds", "reports", "most_records", "numbers_sent", "masked")
+    assert tuple(job[name] for name in told) == (1, 2, 44, 2 * 13 + 10, False)
 
 
 def test_what_was_refused_is_counted_by_its_reason(tmp_path: Path) -> None:
@@ -95,5 +110,5 @@ def test_the_assessment_says_of_each_hospital_what_left_it_and_what_for(tmp_path
     text = assessment_markdown(record)
     assert "Purposes: education." in text
     assert "## north" in text
-    assert f"| {JOB[:12]} | model_update | 1 | 20 | 10 | yes | 0.75 |" in text
+    assert f"| {JOB[:12]} | model_update | 1 | 0 | 20 | 10 | yes | 0.75 |" in text
     assert "- refused 1 times: no permit" in text

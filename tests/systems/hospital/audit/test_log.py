@@ -1,12 +1,16 @@
 """Promises of one party's log: it goes on where it stopped, and what others say of themselves cannot break it."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sixfold.systems.hospital.audit.log import GENESIS, WITNESS, AuditLog, head_bytes, valid_head
+from sixfold.errors import InputError
+from sixfold.systems.hospital.audit.entry import GENESIS, WITNESS
+from sixfold.systems.hospital.audit.log import AuditLog, head_bytes, valid_head
 from sixfold.systems.hospital.audit.verify import verify_logs
 from sixfold.systems.hospital.keys import key_text, signed_by
 
@@ -47,6 +51,76 @@ def test_a_line_that_a_killed_writer_left_is_mended_by_the_next_entry(tmp_path: 
     AuditLog(path, NORTH, "north").append("started", {}, 3.0)
     assert verify_logs({"north": path}, {"north": ROSTER["north"]}).findings == ()
     assert [entry["time"] for entry in entries(path)] == [1.0, 1.0, *([2.0] if left == -1 else []), 3.0]
+
+
+def three(path: Path) -> list[bytes]:
+    """The lines of a log of three entries."""
+    for kind in ("started", "contribution"):
+        AuditLog(path, NORTH, "north").append(kind, {"round": 1}, 2.0)
+    return path.read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "what"),
+    [
+        (lambda lines: [lines[0], lines[2]], 2, "index 2, expected 1"),
+        (lambda lines: [lines[0], lines[1], lines[1], lines[2]], 3, "index 1, expected 2"),
+        (lambda lines: [lines[0], lines[2], lines[1]], 2, "index 2, expected 1"),
+        (lambda lines: [lines[0], lines[1].replace(b'"round":1', b'"round":2'), lines[2]], 2, "hash"),
+        (lambda lines: [lines[0], b"not an entry\n", lines[2]], 2, "not an entry"),
+        (lambda lines: [lines[0], b"\n", *lines[1:]], 2, "not an entry"),
+        (lambda lines: [*lines, b"{}"], 4, "not an entry"),  # whole: it is no torn line, and would be kept
+        (lambda lines: [lines[0], b"\xff" + lines[1], lines[2]], 2, "not an entry"),
+        (lambda lines: lines[1:], 1, "index 1, expected 0"),
+    ],
+)
+def test_a_broken_log_is_named_at_the_start_and_left_as_it_is(
+    tmp_path: Path, change: Callable[[list[bytes]], list[bytes]], line: int, what: str
+) -> None:
+    path = tmp_path / "north.jsonl"
+    broken = b"".join(change(three(path)))
+    path.write_bytes(broken)
+    with pytest.raises(InputError, match=what) as caught:
+        AuditLog(path, NORTH, "north")
+    assert (caught.value.path, caught.value.line) == (path, line)
+    assert path.read_bytes() == broken
+
+
+def test_the_log_of_another_party_or_another_key_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "north.jsonl"
+    three(path)
+    for key, actor in ((SOUTH, "north"), (NORTH, "south")):
+        with pytest.raises(InputError, match=r"north\.jsonl:1: "):
+            AuditLog(path, key, actor)
+    with pytest.raises(InputError, match="cannot be read"):
+        AuditLog(tmp_path, NORTH, "north")
+
+
+def test_every_entry_is_on_the_disk_before_its_head_is_signed_and_once_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new" / "north.jsonl"
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    log = AuditLog(path, NORTH, "north")
+    log.signed_head()
+    for _ in range(3):
+        log.append("started", {}, 1.0)
+    assert synced == []
+    for _ in range(2):
+        log.signed_head()
+    assert synced == [str(path), str(path.parent)]  # the file, and that there is one
+    log.append("started", {}, 1.0)
+    log.signed_head()
+    assert synced[2:] == [str(path)]
+    AuditLog(path, NORTH, "north").signed_head()  # a killed process may not have come to it
+    assert str(path) in synced[3:]
 
 
 def signed(index: int, digest: str) -> dict[str, object]:

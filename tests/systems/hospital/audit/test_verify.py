@@ -82,7 +82,8 @@ def test_a_letter_that_becomes_a_capital_is_found_wherever_it_is(written: Path, 
 def test_an_entry_that_fits_but_was_signed_by_somebody_else_is_found(written: Path, tmp_path: Path, name: str) -> None:
     folder = Path(shutil.copytree(written, tmp_path / "logs"))
     stranger = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
-    forged = AuditLog(paths(folder)[name], stranger, name)  # index, previous and hash are right
+    forged = AuditLog(paths(folder)[name], KEYS[name], name)
+    forged.key = stranger  # index, previous and hash are right
     forged.append("contribution", {"round": 9, "records": 3}, 9.5)
     lines = len(forged.path.read_bytes().splitlines())
     assert [(f.file, f.line, f.what) for f in check(folder).findings] == [
@@ -187,6 +188,80 @@ def test_a_missing_log_and_a_party_of_no_roster_are_found(written: Path) -> None
     logs = paths(written)
     assert any("missing" in f.what for f in verify_logs({"north": logs["north"]}, ROSTER).findings)
     assert any("roster" in f.what for f in verify_logs({**logs, "east": logs["north"]}, ROSTER).findings)
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop", "gone"])
+def test_a_log_that_cannot_be_read_is_a_finding_and_the_others_are_checked(
+    written: Path, tmp_path: Path, kind: str
+) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "logs"))
+    path = paths(folder)["south"]
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    verified = check(folder)
+    assert [finding.file for finding in verified.findings] == [str(path)]
+    assert "cannot be read" in verified.findings[0].what
+    assert (verified.entries["south"], verified.unwitnessed["south"]) == (0, 0)
+    north = paths(folder)["north"]
+    north.write_bytes(north.read_bytes().replace(b'"records":30', b'"records":31', 1))
+    assert {finding.file for finding in check(folder).findings} == {str(path), str(north)}
+
+
+@pytest.mark.parametrize("shown", ["first", "second", "none"])
+def test_a_party_that_shows_each_of_two_a_log_of_its_own_is_found(written: Path, tmp_path: Path, shown: str) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "logs"))
+    logs = {name: AuditLog(path, KEYS[name], name) for name, path in paths(folder).items()}
+    other = AuditLog(Path(shutil.copy(logs["south"].path, tmp_path / "other.jsonl")), KEYS["south"], "south")
+    for log, witness, records in ((logs["south"], "north", 30), (other, "coordinator", 3)):
+        log.append("contribution", {"round": 3, "records": records}, 9.0)
+        logs[witness].witness("south", log.signed_head(), ROSTER, 9.1)
+    if shown == "second":
+        shutil.copy(other.path, logs["south"].path)
+    known = {name: path for name, path in paths(folder).items() if shown != "none" or name != "south"}
+    findings = [str(finding) for finding in verify_logs(known, ROSTER).findings]
+    assert any("south" in text and "equivocation" in text for text in findings)
+    assert sum("coordinator and north saw" in text for text in findings) == 1
+    assert sum("rewritten" in text for text in findings) == (shown != "none")
+
+
+def test_both_of_two_heads_of_one_entry_are_written_down_by_one_witness(tmp_path: Path) -> None:
+    north = AuditLog(tmp_path / "north.jsonl", KEYS["north"], "north")
+    for name in ("one", "two", "one"):
+        south = AuditLog(tmp_path / f"{name}.jsonl", KEYS["south"], "south")
+        if not south.path.exists():
+            south.append("started", {"as": name}, 1.0)
+        for _ in range(2):
+            north.witness("south", south.signed_head(), ROSTER, 2.0)
+        north = AuditLog(north.path, KEYS["north"], "north")  # what it knows, it knows after a restart
+    assert north.path.read_text().count('"kind":"witness"') == 2
+    findings = verify_logs({"north": north.path}, ROSTER).findings
+    assert [f.what for f in findings if "equivocation" in f.what] == [
+        "equivocation: it signed 2 different entries 1, which north saw"
+    ]
+
+
+def test_an_older_head_is_written_down_too_once(tmp_path: Path) -> None:
+    south, north = (AuditLog(tmp_path / f"{name}.jsonl", KEYS[name], name) for name in ("south", "north"))
+    heads = []
+    for time_s in (1.0, 2.0):
+        south.append("started", {}, time_s)
+        heads.append(south.signed_head())
+    for head in (heads[1], heads[0], heads[1], heads[0]):
+        north.witness("south", head, ROSTER, 3.0)
+    assert north.path.read_text().count('"kind":"witness"') == 2
+
+
+def test_what_a_party_says_of_itself_is_no_witness(written: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "logs"))
+    unseen = check(folder).unwitnessed["north"]
+    log = AuditLog(paths(folder)["north"], KEYS["north"], "north")
+    log.witness("north", log.signed_head(), ROSTER, 9.0)
+    assert check(folder).unwitnessed["north"] == unseen
+    log.append("witness", {"party": "north", **log.signed_head()}, 9.0)
+    assert check(folder).unwitnessed["north"] == unseen + 1
 
 
 def test_a_head_that_was_not_signed_is_written_down_as_false(tmp_path: Path) -> None:

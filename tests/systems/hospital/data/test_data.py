@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sixfold.errors import ConfigError, InputError
 from sixfold.systems.hospital.data import heart, tcga_brca
 from sixfold.systems.hospital.data.features import MATRICES, featurise
-from sixfold.systems.hospital.data.harmonise import Source, harmonise, load_mapping
+from sixfold.systems.hospital.data.harmonise import Cause, Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import read_columns, write_table
 
 SHARED = Path(os.environ.get("SIXFOLD_SHARED", Path(__file__).parents[5] / "shared"))
@@ -109,6 +109,49 @@ def test_a_wrong_unit_is_found_and_named(variable: str, values: list[object], de
         harmonise(raw(lab=values), mapping, "north", "id", "ill")
 
 
+@pytest.mark.parametrize(
+    ("variable", "values", "declared", "likely"),
+    [
+        ("glucose", [5.1, 6.2], "mg/dL", "mmol/L"),
+        ("creatinine", [80.0, 95.0, None, 70.0], "mg/dL", "umol/L"),
+        ("height", [1.7, 1.8, 1.65], "cm", "m"),
+    ],
+)
+def test_a_few_values_that_nobody_has_in_their_unit_tell_the_other_one(
+    variable: str, values: list[object], declared: str, likely: str
+) -> None:
+    mapping = {variable: Source(column="lab", unit=declared)}
+    with pytest.raises(InputError, match=rf"none of its \d values is possible in it, and all are usual in {likely}"):
+        harmonise(raw(lab=values), mapping, "north", "id", "ill")
+
+
+@pytest.mark.parametrize(
+    ("variable", "values", "set_aside"),
+    [
+        ("weight", [180.0, 175.0], 0),  # kg of a heavy patient, or lb
+        ("glucose", [5.5], 1),  # a slip of the pen, or mmol/L
+        ("glucose", [5.5, 25.0, 4.9], 2),  # 25 mg/dL has been seen
+        ("glucose", [5.5, 13.0], 2),  # both impossible, one not usual in mmol/L either
+    ],
+)
+def test_a_unit_that_a_few_values_leave_open_is_said_and_nothing_is_guessed(
+    variable: str, values: list[object], set_aside: int
+) -> None:
+    cohort, findings = harmonise(raw(lab=values), {variable: Source(column="lab")}, "north", "id", "ill")
+    (untold,) = [finding for finding in findings if finding.cause is Cause.UNTOLD]
+    assert (untold.count, untold.to_mend) == (len(values), False)
+    assert untold.why.endswith("too few values to tell")
+    assert np.isnan(cohort.X_ND).sum() == set_aside == sum(f.count for f in findings if f.to_mend)
+    kept = cohort.X_ND[~np.isnan(cohort.X_ND)]
+    assert set(kept) <= set(values)
+
+
+def test_a_few_values_that_are_usual_in_their_unit_raise_no_doubt() -> None:
+    table = raw(lab=[95.0, 101.0], mass=[80.0, None])
+    mapping = {"glucose": Source(column="lab"), "weight": Source(column="mass", unit="kg")}
+    assert harmonise(table, mapping, "north", "id", "ill")[1] == ()
+
+
 def test_values_in_another_unit_than_the_others_are_set_aside_and_the_unit_named() -> None:
     table = raw(lab=[100.0, 110.0, 95.0, 88.0, 130.0, 99.0, 105.0, 5.1, 6.2, 2000.0])
     cohort, findings = harmonise(table, {"glucose": Source(column="lab", unit="mg/dL")}, "north", "id", "ill")
@@ -141,6 +184,75 @@ def test_zero_as_missing_odd_codes_and_impossible_values_are_counted_not_hidden(
     assert {(f.variable, f.count) for f in findings} == {("chol", 2), ("chol", 1), ("cp", 1)}
     assert any("0 stands for missing" in f.why for f in findings)
     assert np.isnan(cohort.X_ND).sum() == 5
+
+
+ONE = ["1", " 1 ", "1.0", "01", 1, 1.0, True, "TRUE", "true"]
+ZERO = ["0", "0.0", 0, 0.0, -0.0, False, "False", "FALSE"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(ONE), st.sampled_from(ZERO)), min_size=1, max_size=8))
+def test_a_code_is_the_same_however_it_is_written(pairs: list[tuple[object, object]]) -> None:
+    cells = [cell for pair in pairs for cell in pair]
+    table = raw(smoker=cells) | {"ill": cells}
+    own = Source(column="smoker", codes={"1.0": 0, "false": 1})  # a hospital that counts the other way round
+    for source, expected in ((Source(column="smoker"), [1.0, 0.0]), (own, [0.0, 1.0])):
+        cohort, findings = harmonise(table, {"fbs": source}, "north", "id", "ill")
+        assert findings == ()
+        assert cohort.X_ND[:, 0].tolist() == expected * len(pairs)
+        assert cohort.y_N.tolist() == [1.0, 0.0] * len(pairs)
+
+
+def test_what_stands_for_missing_does_so_as_a_float_too() -> None:
+    mapping = {"age": Source(column="age", missing=("-9",)), "cp": Source(column="cp", missing=("9.0", "none"))}
+    table = raw(age=[-9.0, "-9", 50.0], cp=[9, "none", 2])
+    cohort, findings = harmonise(table, mapping, "north", "id", "ill")
+    assert findings == ()
+    assert np.isnan(cohort.X_ND).tolist() == [[True, True], [True, True], [False, False]]
+
+
+def test_a_truth_value_is_no_measurement_and_no_pseudonym() -> None:
+    cohort, findings = harmonise(raw(st=[True, 0.5]), {"oldpeak": Source(column="st")}, "north", "id", "ill")
+    assert [(f.cause, f.why, f.count) for f in findings] == [(Cause.UNKNOWN, "unknown value 'True'", 1)]
+    assert np.isnan(cohort.X_ND[0, 0])
+    with pytest.raises(InputError, match="a row without a pseudonym"):
+        harmonise({"id": [True], "ill": [0]}, {}, "north", "id", "ill")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".sqlite"])
+def test_truth_values_mean_the_same_from_any_storage(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"patients{ending}"
+    ill, angina = [True, False, True], [False, None, True]
+    write_table(path, {"id": ["a", "b", "c"], "ill": ill, "angina": angina})
+    table = read_columns(path, ["id", "ill", "angina"])
+    cohort, findings = harmonise(table, {"exang": Source(column="angina")}, "north", "id", "ill")
+    assert findings == ()
+    assert cohort.y_N.tolist() == [1.0, 0.0, 1.0]
+    np.testing.assert_array_equal(cohort.X_ND[:, 0], [0.0, np.nan, 1.0])
+
+
+def test_days_until_the_outcome_are_read_and_each_patient_must_have_them() -> None:
+    table = raw(age=[50.0, 60.0, 70.0], days=["0", 365.25, 43830])
+    mapping = {"age": Source(column="age")}
+    cohort, _ = harmonise(table, mapping, "north", "id", "ill", "days")
+    assert cohort.time_N is not None
+    assert cohort.time_N.tolist() == [0.0, 365.25, 43830.0]
+    assert harmonise(table, mapping, "north", "id", "ill")[0].time_N is None
+    for wrong in (None, "", "soon", -1.0, 43831, float("nan"), float("inf"), True):
+        with pytest.raises(InputError, match=r"\[days\]: north: got time .*expected days, 0 to 43830"):
+            harmonise(table | {"days": [1.0, wrong, 2.0]}, mapping, "north", "id", "ill", "days")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("sex: {column: s, codes: {'1': 1, '1.0': 0}}", r"mapping\.yaml:1 \[sex\.codes\].*1 stands for two codes"),
+        ("cp: {column: s, codes: {typical: 7}}", r"\[cp\.codes\]: got 7, expected codes of the schema: 1, 2, 3, 4"),
+    ],
+)
+def test_codes_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, match: str) -> None:
+    (tmp_path / "mapping.yaml").write_text(text)
+    with pytest.raises(InputError, match=match):
+        load_mapping(tmp_path / "mapping.yaml")
 
 
 @pytest.mark.parametrize(

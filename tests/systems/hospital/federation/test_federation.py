@@ -14,7 +14,6 @@ from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.systems.hospital.audit.verify import verify_logs
 from sixfold.systems.hospital.federation.coordinator import FederationRefused, FederationStalled
 from sixfold.systems.hospital.federation.job import Job, Output, Protection
-from sixfold.systems.hospital.provision import COORDINATOR, load_kit
 from sixfold.systems.hospital.train.algorithm import Algorithm, Order, State
 from sixfold.systems.hospital.train.choose import make_algorithm
 from sixfold.systems.hospital.train.pooled import run_in_plain
@@ -29,8 +28,7 @@ class Killed(Exception):  # noqa: N818
 
 
 def no_findings(federation: Federation) -> bool:
-    roster = load_kit(federation.folder / "kits" / COORDINATOR, COORDINATOR).roster
-    verified = verify_logs(federation.logs, roster)
+    verified = verify_logs(federation.logs, federation.roster)
     assert not verified.findings, "\n".join(map(str, verified.findings))
     return True
 

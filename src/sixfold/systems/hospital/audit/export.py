@@ -16,9 +16,10 @@ __all__ = ["assessment", "assessment_markdown", "contribution"]
 def contribution(log: Path) -> dict[str, Any]:
     """What a hospital's data contributed, and what epsilon is spent, from its own log.
 
-    jobs: of each job, what it was for, the rounds in which a vector left, the most records that one was computed over,
-    numbers sent, whether masked, and the epsilon after the last; 0 where no privacy was promised. refusals: how often,
-    by reason. Raises InputError for a file that is missing or holds something else: nothing known is not nothing sent.
+    jobs: of each job, what it was for, the rounds in which a vector left, the reports that left, the most records that
+    one of them was computed over, numbers sent, whether all of that was masked, and the epsilon after the last vector;
+    0 where no privacy was promised: none covers reports. refusals: how often, by reason. Raises InputError for a file
+    that is missing or holds something else: nothing known is not nothing sent.
     """
     if not log.exists():
         raise InputError("no such file", path=log)
@@ -48,12 +49,12 @@ def assessment_markdown(record: Mapping[str, Any]) -> str:
     """The same for people."""
     lines = ["# Facts for a data-protection impact assessment", "", f"Purposes: {', '.join(record['purposes'])}.", ""]
     for name, said in record["hospitals"].items():
-        lines += [f"## {name}", "", "| job | output | rounds | records | numbers sent | masked | epsilon |"]
-        lines.append("| --- | --- | ---: | ---: | ---: | --- | ---: |")
+        lines += [f"## {name}", "", "| job | output | rounds | reports | records | numbers sent | masked | epsilon |"]
+        lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |")
         for digest, job in said["jobs"].items():
-            cells = (digest[:12], job["output"], job["rounds"], job["most_records"], job["numbers_sent"])
-            masked = "yes" if job["masked"] else "no"
-            lines.append(f"| {' | '.join(map(str, cells))} | {masked} | {job['epsilon']:.4g} |")
+            told = ("output", "rounds", "reports", "most_records", "numbers_sent")
+            cells = [digest[:12], *(str(job[name]) for name in told), "yes" if job["masked"] else "no"]
+            lines.append(f"| {' | '.join(cells)} | {job['epsilon']:.4g} |")
         lines += ["", *(f"- refused {count} times: {why}" for why, count in said["refusals"].items()), ""]
     return "\n".join(lines)
 
@@ -71,19 +72,26 @@ def _count(
             _job(jobs, facts["job"]).update(purpose=facts["purpose"], output=facts["output"])
         case "contribution":
             job = _job(jobs, facts["job"])
-            masked = facts["protection"] == "masked"
-            job["masked"] = masked and (job["masked"] or job["rounds"] == 0)  # not after one vector that was plain
+            _sent(job, facts["records"], facts["vector_length"], masked=facts["protection"] == "masked")
             rounds.setdefault(facts["job"], set()).add(facts["round"])
             job["rounds"] = len(rounds[facts["job"]])
-            job["most_records"] = max(job["most_records"], facts["records"])
-            job["numbers_sent"] += facts["vector_length"]
             job["epsilon"] = max(job["epsilon"], facts["epsilon_after"])
+        case "report":
+            job = _job(jobs, facts["job"])
+            _sent(job, facts["records"], facts["numbers"], masked=False)
+            job["reports"] += 1
         case "permit_decision" if not facts["allowed"]:
             refusals[facts["reasons"]] += 1
         case "refusal":
             refusals[facts["why"]] += 1
 
 
+def _sent(job: dict[str, Any], records: int, numbers: int, *, masked: bool) -> None:
+    job["masked"] = masked and (job["masked"] or job["numbers_sent"] == 0)  # not after one that left in the open
+    job["most_records"] = max(job["most_records"], records)
+    job["numbers_sent"] += numbers
+
+
 def _job(jobs: dict[str, dict[str, Any]], digest: str) -> dict[str, Any]:
-    fresh = {"purpose": "", "output": "", "rounds": 0, "most_records": 0, "numbers_sent": 0, "masked": False}
-    return jobs.setdefault(digest, {**fresh, "epsilon": 0.0})
+    counts = dict.fromkeys(("rounds", "reports", "most_records", "numbers_sent"), 0)
+    return jobs.setdefault(digest, {"purpose": "", "output": "", **counts, "masked": False, "epsilon": 0.0})

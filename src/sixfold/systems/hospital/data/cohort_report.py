@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.systems.hospital.cohort import Cohort
-from sixfold.systems.hospital.data.harmonise import Finding
+from sixfold.systems.hospital.data.harmonise import Cause, Finding
 from sixfold.systems.hospital.data.schema import SCHEMA, Kind
 
-__all__ = ["SMALLEST_CELL", "cohort_report", "report_text"]
+__all__ = ["SMALLEST_CELL", "cohort_report", "protected_cells", "report_text"]
 
 SMALLEST_CELL = 5  # patients; fewer are shown as "<5"
 
@@ -31,7 +31,7 @@ def cohort_report(cohort: Cohort, findings: Sequence[Finding] = ()) -> dict[str,
     standard deviations are left out (None) where they would be of fewer than 5 patients. Values as a hospital wrote
     them are only named in findings on 5 patients or more.
     """
-    outcome = _cells({"0": int((cohort.y_N == 0).sum()), "1": int((cohort.y_N == 1).sum())})
+    outcome = protected_cells({"0": int((cohort.y_N == 0).sum()), "1": int((cohort.y_N == 1).sum())})
     shown = all(isinstance(cell, int) for cell in outcome.values())
     return {
         "site": cohort.site,
@@ -72,18 +72,18 @@ def _variable(name: str, values_N: NDArray[np.float64]) -> dict[str, Any]:
     else:
         enough = len(known_N) >= SMALLEST_CELL
         return {
-            "missing": _cells({"missing": missing, "known": len(known_N)})["missing"] if missing else 0,
+            "missing": protected_cells({"missing": missing, "known": len(known_N)})["missing"] if missing else 0,
             "mean": float(f"{known_N.mean():.4g}") if enough else None,
             "sd": float(f"{known_N.std():.4g}") if enough else None,
         }
     counts = {str(code): int((known_N == code).sum()) for code in codes}
     if not missing:
-        return {"missing": 0, "codes": _cells(counts)}
-    cells = _cells({"missing": missing, **counts})
+        return {"missing": 0, "codes": protected_cells(counts)}
+    cells = protected_cells({"missing": missing, **counts})
     return {"missing": cells.pop("missing"), "codes": cells}
 
 
-def _cells(counts: Mapping[str, int]) -> dict[str, int | str]:
+def protected_cells(counts: Mapping[str, int]) -> dict[str, int | str]:
     """Cells whose sum may be known: if just one is small, the next larger one is withheld with it."""
     cells = {name: _cell(n) for name, n in counts.items()}
     large = sorted((n, name) for name, n in counts.items() if n >= SMALLEST_CELL)
@@ -98,5 +98,5 @@ def _cell(count: int) -> int | str:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     rare = finding.count < SMALLEST_CELL
-    why = "unknown value" if rare and finding.why.startswith("unknown value") else finding.why
+    why = finding.cause.value if rare and finding.cause is Cause.UNKNOWN else finding.why
     return {"variable": finding.variable, "why": why, "count": _cell(finding.count)}

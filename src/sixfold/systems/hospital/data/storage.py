@@ -14,7 +14,7 @@ from sixfold.errors import InputError
 
 __all__ = ["Cell", "read_columns", "write_table"]
 
-Cell = str | float | None
+Cell = str | float | bool | None
 _TABLE = "patients"
 
 

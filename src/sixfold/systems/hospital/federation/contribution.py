@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -19,12 +20,13 @@ from sixfold.errors import ConfigError
 from sixfold.parts.clipping import integer_sensitivity
 from sixfold.parts.discrete_gaussian import KeyStream, discrete_gaussian, noise_share_variance
 from sixfold.parts.fixed_point import FixedPoint
+from sixfold.parts.random_groups import norm_bound
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.job import Job
 from sixfold.systems.hospital.train.algorithm import Arrays, Order
 from sixfold.systems.hospital.train.local_work import LOCAL_WORK
 
-__all__ = ["Encoded", "contribute", "fixed_point", "site_variance"]
+__all__ = ["Contribute", "Encoded", "contribute", "fixed_point", "site_variance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Encoded:
     values: NDArray[Any]
     kept: Arrays
     records: int
+
+
+Contribute = Callable[[Job, Order, Cohort, Arrays, bytes, int], Encoded]  # as `contribute` does
 
 
 def fixed_point(job: Job) -> FixedPoint:
@@ -79,8 +84,10 @@ def contribute(job: Job, order: Order, cohort: Cohort, kept: Arrays, secret: byt
         contribution = work(order, cohort, kept, _generator(secret, f"work {place}"))
     if contribution.vector.shape != (order.length,):
         raise ConfigError(f"{order.work} gives {len(contribution.vector)} numbers, the order says {order.length}")
-    coder = fixed_point(job)
-    values = coder.encode(contribution.vector)
+    vector = contribution.vector
+    if job.norm_bound:
+        vector = norm_bound(vector, job.norm_bound * max(1, len(cohort)))
+    values = fixed_point(job).encode(vector)
     if variance := site_variance(job, order.length):
         stream = KeyStream(secret, f"noise {place}".encode())
         noise = discrete_gaussian(stream, variance, order.length)

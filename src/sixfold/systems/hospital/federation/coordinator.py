@@ -9,21 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sixfold.errors import InputError, UserError
 from sixfold.files import append_json_line, read_json_lines
 from sixfold.parts.array_codec import pack, unpack
-from sixfold.parts.secure_sum import SecureSumRefused
-from sixfold.parts.secure_sum_server import SecureSumServer
 from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, seal
 from sixfold.study.meter import Part, span
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.federation.checkpoint import Checkpoint
-from sixfold.systems.hospital.federation.contribution import fixed_point
-from sixfold.systems.hospital.federation.job import Job, Protection
-from sixfold.systems.hospital.federation.messages import LIMIT_BYTES, Phase, order_to, sum_plan
+from sixfold.systems.hospital.federation.grouped_sum import Bodies, GroupedSum, TooFew
+from sixfold.systems.hospital.federation.job import Job
+from sixfold.systems.hospital.federation.messages import LIMIT_BYTES, Phase, order_to
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
 from sixfold.systems.hospital.train.algorithm import Algorithm, Order, State, Total
 from sixfold.systems.hospital.transport.transport import Deadline, Transport
@@ -52,7 +47,7 @@ class RoundRecord:
     down_bytes: int
     up_bytes: int
     wall_s: float
-    why: str = ""  # it gave no sum
+    why: str = ""  # it gave no sum, or the groups that are not counted gave none
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +127,13 @@ class Coordinator:
             )
             if len(record.counted) < len(job.sites):
                 sites = ()  # who was missing is asked to come back
+        self.log.sync()  # the last model has no order after it
         records = tuple(_record(line) for line in read_json_lines(folder / "rounds.jsonl"))
         return Finished(job, checkpoint.state, records)
 
     def offer(self, job: Job) -> tuple[str, ...]:
         """Offer the job to its hospitals; the names of those that accept it, at least the job's minimum."""
-        answers, refusals = self._ask(job, Phase.OFFER, 0, 0, self._same(job.sites, {"job": job.to_json()}))
+        answers, refusals = self._ask(job, Phase.OFFER, 0, 0, {site: {"job": job.to_json()} for site in job.sites})
         accepted = tuple(sorted(site for site, answer in answers.items() if answer.get("accepted") is True))
         if len(accepted) < job.minimum_sites:
             told = {site: refusals.get(site, "no answer in time") for site in job.sites if site not in accepted}
@@ -150,7 +146,8 @@ class Coordinator:
     def reports(self, job: Job, order: Order) -> dict[str, Mapping[str, Any]]:
         """What each hospital says of a model on its own patients: aggregates, under a permit for metrics."""
         sites = self.offer(job)
-        answers, _ = self._ask(job, Phase.REPORT, 0, 0, self._same(sites, {"order": pack(order_to(order))}))
+        body = {"order": pack(order_to(order)), "heads": self._heads()}
+        answers, _ = self._ask(job, Phase.REPORT, 0, 0, dict.fromkeys(sites, body))
         return {site: answer["report"] for site, answer in sorted(answers.items())}
 
     def _attempt(
@@ -159,86 +156,20 @@ class Coordinator:
         began_s, traffic = time.perf_counter(), _Traffic()
         asked = tuple(sorted(parties))
         record = RoundRecord(at.round, at.attempt, asked, (), 0, 0, 0.0)
-        gather = self._masked if job.protection is Protection.MASKED else self._plain
+        said = {"order": pack(order_to(order)), "previous": at.previous, "heads": self._heads()}
+
+        def ask(phase: Phase, bodies: Bodies) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
+            return self._ask(job, phase, at.round, at.attempt, bodies, traffic)
+
         try:
-            values, counted = gather(job, at, order, asked, traffic)
-        except (SecureSumRefused, _TooFew) as error:
+            gathered = GroupedSum(job, at.round, at.attempt, order.length, self.kit.roster, ask).run(asked, said)
+        except TooFew as error:
             return None, replace(record, why=str(error), **_spent(traffic, began_s))
-        vector = fixed_point(job).decode(values)
-        return Total(vector, len(counted)), replace(record, counted=counted, **_spent(traffic, began_s))
+        return gathered.total, replace(record, counted=gathered.counted, why=gathered.why, **_spent(traffic, began_s))
 
-    def _plain(
-        self, job: Job, at: Checkpoint, order: Order, parties: tuple[str, ...], traffic: _Traffic
-    ) -> tuple[NDArray[Any], tuple[str, ...]]:
-        answers = self._round(job, Phase.ORDER, at, self._orders(at, order, parties), traffic)
-        vectors = self._vectors(job, at, answers, traffic)
-        self._enough(job, vectors)
-        total = np.zeros(order.length, dtype=f"u{job.ring_bits // 8}")
-        for data in vectors.values():
-            total += np.frombuffer(data, dtype=total.dtype)
-        return total, tuple(sorted(vectors))
-
-    def _masked(
-        self, job: Job, at: Checkpoint, order: Order, parties: tuple[str, ...], traffic: _Traffic
-    ) -> tuple[NDArray[Any], tuple[str, ...]]:
-        plan = sum_plan(job, at.round, at.attempt, parties, order.length)
-        server = SecureSumServer(plan, self.kit.roster)
-        answers = self._round(job, Phase.ORDER, at, self._orders(at, order, parties), traffic)
-        to_share = server.adverts({site: a["advert"] for site, a in answers.items()})
-        answers = self._round(job, Phase.SHARE, at, {s: {"adverts": a} for s, a in to_share.items()}, traffic)
-        to_mask = server.shares({site: a["shares"] for site, a in answers.items()})
-        answers = self._round(job, Phase.MASK, at, {s: {"shares": m} for s, m in to_mask.items()}, traffic)
-        survivors = server.masked(self._vectors(job, at, answers, traffic))
-        self._enough(job, survivors)
-        body = {"survivors": list(survivors)}
-        answers = self._round(job, Phase.CONFIRM, at, self._same(survivors, body), traffic)
-        to_unmask = server.confirmations({site: a["signature"] for site, a in answers.items()})
-        answers = self._round(job, Phase.UNMASK, at, {s: {"signatures": m} for s, m in to_unmask.items()}, traffic)
-        server.unmasked({site: a["shares"] for site, a in answers.items()})
-        return server.total(), tuple(survivors)
-
-    def _orders(self, at: Checkpoint, order: Order, parties: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        body = {
-            "order": pack(order_to(order)),
-            "parties": list(parties),
-            "previous": at.previous,
-            "heads": dict(self.heads),
-        }
-        return self._same(parties, body)
-
-    def _same(self, sites: Sequence[str], body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        return dict.fromkeys(sites, body)
-
-    def _vectors(
-        self, job: Job, at: Checkpoint, answers: Mapping[str, Mapping[str, Any]], traffic: _Traffic
-    ) -> dict[str, bytes]:
-        """The vectors of a round; long ones are fetched in pieces, and a lost piece is asked for again."""
-        vectors = {site: answer["vector"] for site, answer in answers.items() if "vector" in answer}
-        wanted = {site: int(answer["pieces"]) for site, answer in answers.items() if "pieces" in answer}
-        got: dict[str, list[bytes]] = {site: [] for site in wanted}
-        misses = 0
-        while missing := {site: len(got[site]) for site, n in wanted.items() if len(got[site]) < n}:
-            pieces = self._round(job, Phase.FETCH, at, {s: {"piece": n} for s, n in missing.items()}, traffic)
-            for site, answer in pieces.items():
-                got[site].append(answer["piece"])
-            misses = 0 if pieces else misses + 1
-            if misses == _ATTEMPTS:
-                break
-        return vectors | {site: b"".join(parts) for site, parts in got.items() if len(parts) == wanted[site]}
-
-    def _round(
-        self, job: Job, phase: Phase, at: Checkpoint, bodies: Mapping[str, Mapping[str, Any]], traffic: _Traffic
-    ) -> dict[str, dict[str, Any]]:
-        """One exchange of a round; _TooFew when fewer hospitals answer than may be summed."""
-        answers, refusals = self._ask(job, phase, at.round, at.attempt, bodies, traffic)
-        if phase is not Phase.FETCH:
-            self._enough(job, answers, refusals)
-        return answers
-
-    def _enough(self, job: Job, answered: Any, refusals: Mapping[str, str] | None = None) -> None:
-        if len(answered) < job.minimum_sites:
-            why = "".join(f"; {site}: {text}" for site, text in (refusals or {}).items())
-            raise _TooFew(f"{len(answered)} hospitals are left, {job.minimum_sites} are the least{why}")
+    def _heads(self) -> dict[str, Any]:
+        """The last head of each hospital, and its own: what the coordinator did has witnesses too."""
+        return {**self.heads, COORDINATOR: self.log.signed_head()}
 
     def _ask(
         self,
@@ -248,7 +179,7 @@ class Coordinator:
         attempt: int,
         bodies: Mapping[str, Mapping[str, Any]],
         traffic: _Traffic | None = None,
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
         """Send each hospital its message; the answers that came in time and are what they should be, and refusals."""
         requests = {}
         for site, said in bodies.items():
@@ -257,7 +188,7 @@ class Coordinator:
         down_bytes = sum(map(len, requests.values()))
         with span(Part.COMMUNICATION, nbytes=down_bytes):
             replies = self.transport.exchange(requests, self.deadline)
-        answers, refusals = dict[str, dict[str, Any]](), dict[str, str]()
+        answers, refusals = dict[str, Mapping[str, Any]](), dict[str, str]()
         for site, reply in sorted(replies.items()):
             try:
                 header, body = open_sealed(reply, self.kit.roster, COORDINATOR, LIMIT_BYTES)
@@ -281,10 +212,6 @@ class Coordinator:
             traffic.down_bytes += down_bytes
             traffic.up_bytes += up_bytes
         return answers, refusals
-
-
-class _TooFew(UserError):  # noqa: N818  handled here
-    """An exchange ended with fewer hospitals than may be summed."""
 
 
 def _spent(traffic: _Traffic, began_s: float) -> dict[str, Any]:

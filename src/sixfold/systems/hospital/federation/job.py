@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,8 @@ from typing import Any
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts.array_codec import pack
 from sixfold.parts.privacy_mechanism import Budget, Mechanism
+from sixfold.parts.random_groups import group_sizes
+from sixfold.parts.robust_rules import RobustRule, least_groups
 
 __all__ = ["Job", "Output", "Protection", "Split", "output_of"]
 
@@ -54,10 +57,14 @@ class Job:
     """One federation: who asks for what, under which permit, and how it is protected.
 
     scale_bits: a number x is sent as the whole number x 2^scale_bits, modulo 2^ring_bits. minimum_sites: fewer are
-    never summed. colluding: how many hospitals may work together with the coordinator without learning more than the
-    sum. matrix: how variables become columns; none for the variables themselves. trained: the digest of the job whose
-    kept parameters are used. mechanism, budget: record-level differential privacy; both or neither. Raises ConfigError
-    when the parts contradict each other.
+    never summed, in a group neither. colluding: how many hospitals may work together with the coordinator without
+    learning more than the sum. matrix: how variables become columns; none for the variables themselves. trained: the
+    digest of the job whose kept parameters are used. mechanism, budget: record-level differential privacy; both or
+    neither. groups, rule: into how many random groups hospitals are divided, each with a sum of its own, and how these
+    are combined; 0 or 1 and the sum for one sum over all. hostile: how many groups the rule holds against. regroup:
+    groups are drawn anew in every round; what that tells is in `grouping`. norm_bound: a hospital scales its vector
+    down to this L2 norm for each of its records, 0 for none; it keeps outliers of hospitals that follow the protocol in
+    bounds, a hostile one ignores it. Raises ConfigError when the parts contradict each other.
     """
 
     federation: str
@@ -77,6 +84,11 @@ class Job:
     trained: str = ""
     mechanism: Mechanism | None = None
     budget: Budget | None = None
+    groups: int = 0
+    rule: RobustRule = RobustRule.SUM
+    hostile: int = 0
+    regroup: bool = False
+    norm_bound: float = 0.0
     settings: Mapping[str, float | int | str] = field(default_factory=dict)  # of the algorithm, for the record
 
     def __post_init__(self) -> None:
@@ -90,10 +102,17 @@ class Job:
                 f"{self.federation}: got {len(self.sites)} sites and a minimum of {self.minimum_sites}, "
                 f"expected 1 <= minimum <= sites <= {_MOST_SITES}"
             )
+        if self.output is Output.STATISTICS and self.matrix:
+            raise ConfigError(f"{self.federation}: statistics are of the variables themselves, expected no matrix")
         if len(set(self.sites)) != len(self.sites):
             raise ConfigError(f"{self.federation}: a site is named twice")
         if self.protection is Protection.MASKED and self.minimum_sites < 2:
             raise ConfigError(f"{self.federation}: a masked sum over one site is that site's vector: ask for two")
+        self._check_groups()
+        if not 0 <= self.norm_bound < math.inf:
+            raise ConfigError(f"{self.federation}: got norm_bound={self.norm_bound:g}, expected 0 or a finite bound")
+        if self.norm_bound and self.mechanism is not None:
+            raise ConfigError(f"{self.federation}: a mechanism clips every record: it does not cover a norm_bound")
         if (self.mechanism is None) != (self.budget is None):
             raise ConfigError(f"{self.federation}: a mechanism and its budget go together")
         if self.mechanism is None:
@@ -103,6 +122,29 @@ class Job:
             raise ConfigError(
                 f"{self.federation}: the noise is split over {self.mechanism.contributors} hospitals, but only that of "
                 f"{honest} is sure to be in what the coordinator sees"
+            )
+
+    def _check_groups(self) -> None:
+        if self.groups < 2 and self.rule is RobustRule.SUM and not self.hostile and not self.regroup:
+            return
+        if not 2 <= self.groups <= len(self.sites) or self.rule is RobustRule.SUM:
+            raise ConfigError(
+                f"{self.federation}: got groups={self.groups} and the rule {self.rule}, expected 2 to "
+                f"{len(self.sites)} groups and another rule than the sum, or neither groups nor anything hostile"
+            )
+        if self.groups < (least := least_groups(self.rule, self.hostile)):
+            raise ConfigError(
+                f"{self.federation}: got {self.groups} groups, {self.rule} needs {least} against {self.hostile} hostile"
+            )
+        smallest = min(group_sizes(len(self.sites), self.groups))
+        if smallest < self.minimum_sites:
+            raise ConfigError(
+                f"{self.federation}: {self.groups} groups leave {smallest} hospitals in one, "
+                f"{self.minimum_sites} are the least: ask for fewer groups"
+            )
+        if self.protection is Protection.MASKED and smallest - self.colluding < 2:
+            raise ConfigError(
+                f"{self.federation}: a group of {smallest} does not hide a hospital from {self.colluding} others"
             )
 
     @property
@@ -126,6 +168,7 @@ class Job:
                     "output": Output(record["output"]),
                     "split": Split(record["split"]),
                     "protection": Protection(record["protection"]),
+                    "rule": RobustRule(record["rule"]),
                     "features": tuple(map(str, record["features"])),
                     "sites": tuple(map(str, record["sites"])),
                     "mechanism": None if mechanism is None else Mechanism(**mechanism),

@@ -14,7 +14,7 @@ from sixfold.systems.hospital.train.algorithm import Arrays, Order
 from sixfold.systems.hospital.train.models import Cox, number, records_of
 from sixfold.systems.hospital.train.personal import predict_personal
 
-__all__ = ["BINS", "LEAST_PATIENTS", "metrics_from", "report"]
+__all__ = ["BINS", "LEAST_PATIENTS", "metrics_from", "numbers_in", "report"]
 
 LEAST_PATIENTS = 5  # fewer are not reported on
 BINS = 5  # of the calibration error, with equally many patients
@@ -34,6 +34,13 @@ def report(order: Order, cohort: Cohort, kept: Arrays) -> dict[str, Any]:
     score_N = predict_personal(records.model, records.theta_P, kept, records.X_ND)
     metrics = site_metrics(cohort.site, records.y, score_N, number(order, "target_accuracy"), bins=BINS)
     return {**asdict(metrics), "ill": int(records.y.sum()), "mean_score": float(score_N.mean())}
+
+
+def numbers_in(said: Any) -> int:
+    """How many numbers a report tells, those of its estimates included."""
+    if isinstance(said, Mapping):
+        return sum(map(numbers_in, said.values()))
+    return int(isinstance(said, int | float))
 
 
 def metrics_from(record: Mapping[str, Any]) -> SiteMetrics:

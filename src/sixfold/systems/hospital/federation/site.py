@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sixfold.errors import InputError, UserError
-from sixfold.files import append_json_line
 from sixfold.parts.array_codec import pack, unpack
 from sixfold.parts.privacy_ledger import PrivacyLedger
 from sixfold.parts.secure_sum import Party
 from sixfold.parts.signed_message import Header, MessageRefused, open_sealed, seal
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.cohort import Cohort
-from sixfold.systems.hospital.federation.contribution import Encoded, contribute
+from sixfold.systems.hospital.federation.contribution import Contribute, Encoded, contribute
+from sixfold.systems.hospital.federation.grouping import group_of
 from sixfold.systems.hospital.federation.job import Job, Output, Protection, output_of
 from sixfold.systems.hospital.federation.messages import (
     LIMIT_BYTES,
@@ -25,10 +25,11 @@ from sixfold.systems.hospital.federation.messages import (
     order_to,
     sum_plan,
 )
-from sixfold.systems.hospital.federation.reporting import report
+from sixfold.systems.hospital.federation.reporting import numbers_in, report
 from sixfold.systems.hospital.federation.site_state import RoundRefused, SiteState
+from sixfold.systems.hospital.notes import add_note
 from sixfold.systems.hospital.provision import COORDINATOR, Kit
-from sixfold.systems.hospital.train.algorithm import Arrays
+from sixfold.systems.hospital.train.algorithm import Arrays, Order
 
 __all__ = ["Records", "Site"]
 
@@ -82,10 +83,12 @@ class Site:
         ledgers_of: Callable[[Job], Sequence[PrivacyLedger]],
         clock: Callable[[], float],
         notes: Path,
+        contribute: Contribute = contribute,
     ) -> None:
         self.notes = notes  # of errors, for the hospital alone: never sent, never in a log that others read
         self.kit, self.records, self.log, self.secret = kit, records, log, secret
         self.state_of, self.ledgers_of, self.clock = state_of, ledgers_of, clock
+        self.contribute = contribute  # one that does not keep to the protocol says something else of its patients
         self.running: dict[str, _Running] = {}
         log.append("started", {}, clock())
 
@@ -113,8 +116,7 @@ class Site:
     def _told(self, header: Header, error: Exception) -> str:
         """What the others may know of it: an InputError can quote a record, so that its text stays at the hospital."""
         if isinstance(error, InputError):
-            self.notes.touch(mode=0o600)
-            append_json_line(self.notes, {"round": header.round, "phase": header.phase, "what": str(error)})
+            add_note(self.notes, {"round": header.round, "phase": header.phase, "what": str(error)})
             return "an error in what was read: the hospital has it in its notes"
         # what is not a UserError comes of a body that is not one of its phase
         return str(error) if isinstance(error, UserError) else f"not a message of phase {header.phase}"
@@ -174,7 +176,9 @@ class Site:
         order, parties = order_from(body.get("order")), tuple(map(str, body.get("parties", ())))
         if output_of(order.work) is not job.output:
             raise RoundRefused(f"{order.work} is {output_of(order.work).value}, this job is about {job.output.value}")
-        if self.name not in parties or not set(parties) <= set(job.sites) or len(parties) < job.minimum_sites:
+        if not {self.name} <= set(parties) <= set(group_of(job, header.round, self.name)):
+            raise RoundRefused("got other hospitals beside this one than the draw of this job puts into its group")
+        if len(set(parties)) < job.minimum_sites:
             raise RoundRefused(f"{len(parties)} hospitals are asked, {job.minimum_sites} of this job are the least")
         cohort = self.records.admit(job)  # before anything is computed: a permit may have ended meanwhile
         state.begin(header.round, header.attempt)
@@ -191,7 +195,7 @@ class Site:
         attempt.party = Party(self.name, plan, self.kit.signing_key, self.kit.roster)
         return {"advert": attempt.party.advertise()}
 
-    def _vector(self, running: _Running, round_: int, order: Any, cohort: Cohort) -> Encoded:
+    def _vector(self, running: _Running, round_: int, order: Order, cohort: Cohort) -> Encoded:
         """This round's vector: from disk if it was computed before; else its privacy is charged, then it is made."""
         digest = order_digest(pack(order_to(order)))
         if (known := running.state.vector(round_, digest)) is not None:
@@ -200,7 +204,7 @@ class Site:
         if job.mechanism is not None:
             for ledger in running.ledgers:
                 ledger.charge(f"{job.digest} {round_}", job.mechanism)
-        encoded = contribute(job, order, cohort, self._kept(running), self.secret, round_)
+        encoded = self.contribute(job, order, cohort, self._kept(running), self.secret, round_)
         running.state.keep_vector(round_, digest, encoded)
         return encoded
 
@@ -219,8 +223,17 @@ class Site:
         job = running.job
         if job.output is not Output.METRICS:
             raise RoundRefused(f"this job is about {job.output.value}, not metrics")
-        cohort = self.records.admit(job)
-        return {"report": report(order_from(body.get("order")), cohort, self._kept(running))}
+        order = order_from(body.get("order"))
+        said = report(order, self.records.admit(job), self._kept(running))
+        facts: dict[str, str | int] = {
+            "job": job.digest,
+            "order": order_digest(pack(order_to(order))),  # which model was judged
+            "work": order.work,
+            "numbers": numbers_in(said),
+            "records": int(said["patients"]),
+        }
+        self.log.append("report", facts, self.clock())  # before it leaves
+        return {"report": said}
 
     def _log_contribution(self, running: _Running, attempt: _Attempt) -> None:
         """Before it leaves."""

@@ -74,7 +74,7 @@ def decide(request: Request, permit: Permit | None, trusted: Sequence[Ed25519Pub
 
 
 def enough(permit: Permit, patients: int) -> Decision:
-    """The second check, when it is known how many patients are left after those who opted out."""
+    """The second check, when it is known how many patients of the job's part are left after those who opted out."""
     if patients < permit.minimum_cohort:
         return Decision((f"minimum_cohort: fewer than {permit.minimum_cohort} patients are left",))
     return Decision(())
