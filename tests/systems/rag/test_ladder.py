@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.timeout(500)
 
 STAGES = ["crawl-clean-dedup", "index", "embed", "retrieve", "serve", "evaluate"]
-SMALL = ["pages=40", "vectors=20000", "queries=20", "questions=12", "generated=2", "load_s=4"]
+SMALL = ["pages=20", "vectors=10000", "queries=20", "questions=12", "generated=2", "load_s=3"]
 OF_THIS_MACHINE = ("recall", "within 1 s", "in time", "limited by its generator")
 
 
