@@ -8,13 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import typer
 from click.testing import Result
 from folder_federation import folder_federation
 from typer.testing import CliRunner
 
 from sixfold.errors import InputError
-from sixfold.systems.hospital.cli_inspect import inspect
+from sixfold.systems.hospital.cli import app
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.data.generator import CohortSpec, generate
 
@@ -27,9 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *more: str) -> Result:
-    app = typer.Typer()
-    app.command()(inspect)
-    return CliRunner().invoke(app, [str(folder), *more], catch_exceptions=False)
+    return CliRunner().invoke(app, ["inspect", str(folder), *more], catch_exceptions=False)
 
 
 def change(folder: Path, *statements: str) -> None:

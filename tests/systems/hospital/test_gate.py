@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts.ranking import Estimate
+from sixfold.systems.hospital import ladder_gate
 from sixfold.systems.hospital.gate import Decision, GatePolicy, SiteMetrics, judge, site_metrics
 
 POLICY = GatePolicy(
@@ -207,3 +208,27 @@ def test_metrics_from_outcomes_and_scores() -> None:
     assert {"auroc", "ece", "coverage"} <= {reason.metric for reason in judge(POLICY, [shuffled]).reasons}
     one_outcome = site_metrics("basel", np.zeros(60), np.linspace(0, 0.4, 60), POLICY.target_accuracy)
     assert {("basel", "auroc"), ("basel", "tpr")} <= named(judge(POLICY, [one_outcome]))
+
+
+@given(st.lists(hospital, min_size=2, max_size=4))
+def test_what_the_ladder_counts_as_wrong_is_computed_otherwise_and_agrees(found: list[SiteMetrics]) -> None:
+    target = ladder_gate.POLICY.target_accuracy
+    sites = [replace(one, site=site, target_accuracy=target) for one, site in zip(found, SITES, strict=False)]
+    assert judge(ladder_gate.POLICY, sites).passed != ladder_gate._violates({one.site: asdict(one) for one in sites})
+
+
+@pytest.mark.parametrize("limit", ["accuracy", "ece", "coverage", "tpr", "fpr", "patients"])
+def test_the_ladder_counts_every_limit(limit: str) -> None:
+    good = [replace(one, target_accuracy=ladder_gate.POLICY.target_accuracy) for one in GOOD]
+    bad: dict[str, object] = {
+        "accuracy": estimate(0.6),
+        "ece": 0.3,
+        "coverage": 0.2,
+        "tpr": estimate(0.2),
+        "fpr": estimate(0.9),
+        "patients": 9,
+    }
+    worse = [replace(good[0], **{limit: bad[limit]}), *good[1:]]  # type: ignore[arg-type]
+    assert not ladder_gate._violates({one.site: asdict(one) for one in good})
+    assert ladder_gate._violates({one.site: asdict(one) for one in worse})
+    assert not judge(ladder_gate.POLICY, worse).passed

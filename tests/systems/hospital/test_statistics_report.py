@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from folder_federation import folder_federation, folder_job
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from typer.testing import CliRunner
 from sixfold.errors import ConfigError, InputError
 from sixfold.parts.array_codec import unpack
 from sixfold.systems.hospital.attacks import Wiretap, vectors_in_the_clear
-from sixfold.systems.hospital.cli_statistics import statistics
+from sixfold.systems.hospital.cli import app
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.data.schema import SCHEMA, Kind
 from sixfold.systems.hospital.federation.job import Output
@@ -155,9 +154,7 @@ def test_no_small_cell_can_be_read_off_nor_be_had_by_subtraction(counts: list[in
 
 def test_the_command_prints_them_and_asks_anew_each_time(tapped: tuple[LocalFederation, Wiretap]) -> None:
     folder = tapped[0].kits.parent
-    app = typer.Typer()
-    app.command()(statistics)
-    arguments = [str(folder), "--permit", "P-1", "--variables", "sex, chol"]
+    arguments = ["statistics", str(folder), "--permit", "P-1", "--variables", "sex, chol"]
     done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     record = json.loads(done.stdout)
     assert done.exit_code == 0
@@ -168,6 +165,6 @@ def test_the_command_prints_them_and_asks_anew_each_time(tapped: tuple[LocalFede
     again = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "910 patients of 4 hospitals" in again.stdout
     with pytest.raises(InputError, match=r"no NAME/hospital\.yaml"):
-        CliRunner().invoke(app, [str(folder / "kits")], catch_exceptions=False)
+        CliRunner().invoke(app, ["statistics", str(folder / "kits")], catch_exceptions=False)
     with pytest.raises(InputError, match="P-2"):
-        CliRunner().invoke(app, [str(folder), "--permit", "P-2"], catch_exceptions=False)
+        CliRunner().invoke(app, ["statistics", str(folder), "--permit", "P-2"], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""`sixfold hospital ...`: provision parties, run the demo, verify and account for logs."""
+"""`sixfold hospital ...`: provision parties, run the demo, verify and account for logs; others are in cli_*.py."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from sixfold.errors import InputError
-from sixfold.systems.hospital import cli_operate
+from sixfold.systems.hospital import cli_inspect, cli_operate, cli_statistics
 
-app = typer.Typer(no_args_is_help=True, help="Federated learning: provision, demo, verify.")
+app = typer.Typer(
+    no_args_is_help=True, help="Federated learning across hospitals: from keys to a released, watched model."
+)
 
-for each in cli_operate.COMMANDS:
+for each in (cli_inspect.inspect, cli_statistics.statistics, *cli_operate.COMMANDS):
     app.command()(each)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

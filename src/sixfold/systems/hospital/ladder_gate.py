@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sixfold.files import replace_json
@@ -104,7 +104,30 @@ def _decide(reports: Reports) -> Decision:
 
 
 def _violates(reports: Reports) -> bool:
-    """The two floors, computed apart from the gate: the worst-served hospital's accuracy, and any calibration error."""
-    worst = min(report["accuracy"]["value"] for report in reports.values())
-    off = max(math.inf if report["ece"] is None else report["ece"] for report in reports.values())
-    return bool(worst < POLICY.floor or off > POLICY.most_ece)
+    """Whether any limit is missed, computed apart from the gate; an unknown number misses its limit."""
+    rows = list(reports.values())
+    worst = min(_told(row["accuracy"]["value"]) for row in rows)
+    off = max(_told(row["ece"], math.inf) for row in rows)
+    fewest = min(row["patients"] for row in rows)
+    answered = min(_told(row["coverage"]) for row in rows)
+    apart = max(_certainly_apart([row[rate] for row in rows]) for rate in ("tpr", "fpr"))
+    return not (
+        worst >= POLICY.floor
+        and off <= POLICY.most_ece
+        and fewest >= POLICY.least_patients
+        and answered >= POLICY.least_coverage
+        and apart <= POLICY.most_gap
+    )
+
+
+def _certainly_apart(shares: Sequence[Mapping[str, Any]]) -> float:
+    """What is left of the largest difference at the near end of its 95 % interval (Newcombe 1998, method 10)."""
+    if any(share["value"] is None or math.isnan(share["value"]) for share in shares):
+        return math.inf
+    low, *_, high = sorted(shares, key=lambda share: share["value"])
+    margin = math.hypot(high["value"] - high["low"], low["high"] - low["value"])
+    return float(high["value"] - low["value"] - margin)
+
+
+def _told(value: float | None, unknown: float = -math.inf) -> float:
+    return unknown if value is None or math.isnan(value) else value
