@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sixfold"
-BASE = {"axes", "errors", "files", "units", "__init__"}
+BASE = {"axes", "errors", "files", "locks", "units", "__init__"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "design": BASE,

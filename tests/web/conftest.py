@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import make_build
 import pytest
 from http_client import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from serving import serving
 
 from sixfold.parts.language_model import Delta
 from sixfold.systems.rag.serve.app import create_app
@@ -97,8 +97,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _running(index: Path) -> Iterator[Site]:
-    import uvicorn
-
     replicas = [ShardReplica(str(index), group, SHARDS) for group in range(SHARDS)]
     copies = [Copy(f"copy-{at}", replica) for at, replica in enumerate(replicas)]
     encoder, model = EmbedReplica(), Model()
@@ -113,17 +111,9 @@ def _running(index: Path) -> Iterator[Site]:
         encoder.embed,
         model=model,
     )
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(service), log_level="warning", ws="none", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    Client(address).wait_until_ready()
-    yield Site(address, index, copies, model)
-    server.should_exit = True
-    thread.join(10)
+    with serving(create_app(service)) as address:
+        Client(address).wait_until_ready()
+        yield Site(address, index, copies, model)
 
 
 @pytest.fixture

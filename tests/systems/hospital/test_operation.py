@@ -4,97 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation_run import Federation, a_job, cohorts
+from operated_federation import ALGORITHM, DECIDER, LENIENT, PATIENTS, Growing, Running, run
 
 from sixfold.errors import InputError
 from sixfold.files import read_json, read_json_lines
 from sixfold.systems.hospital.audit.verify import verify_logs
-from sixfold.systems.hospital.cohort import Arrived, Cohort
-from sixfold.systems.hospital.federation.coordinator import Coordinator, FederationRefused, Finished
-from sixfold.systems.hospital.federation.job import Job, Split
-from sixfold.systems.hospital.gate import GatePolicy
+from sixfold.systems.hospital.federation.coordinator import FederationRefused
 from sixfold.systems.hospital.monitor import Phase, Policy
-from sixfold.systems.hospital.monitor_report import SCORE, Plan
 from sixfold.systems.hospital.operation.release import BACKBONE, EVIDENCE, Release, read_release
-from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.operation.steward import ReleaseBlocked, Steward, in_force
-from sixfold.systems.hospital.train.choose import make_algorithm
-
-DECIDER = Ed25519PrivateKey.from_private_bytes(b"d" * 32)
-PLAN = Plan({SCORE: (0.2, 0.4, 0.5, 0.6, 0.8), "x0": (-0.7, 0.0, 0.7)}, threshold=0.5, delay=1)
-LENIENT = GatePolicy("accuracy", 0.5, 1.0, 0.9, 0.6, 0.1, 10)
-ALGORITHM = make_algorithm("newton", 3, {"rounds": 4, "l2": 0.01})
-MODEL = {"model": "logistic", "features": 3}
-PATIENTS = 120
-
-
-@dataclass
-class Growing:
-    """A hospital to which patients come; those of `shifted` sites are others from the third period on."""
-
-    cohort: Cohort
-    shifted: str = "site3"
-    asked: list[int] = field(default_factory=list)
-
-    def admit(self, job: Job) -> Cohort:
-        test = np.arange(len(self.cohort)) % 3 == 0
-        return self.cohort.take(test if job.split is Split.TEST else ~test)
-
-    def arrived(self, job: Job, period: int) -> Arrived | None:
-        if period > 8:
-            return None
-        self.asked.append(period)
-        drawn = next(c for c in cohorts(4, PATIENTS, seed=100 + period) if c.site == self.cohort.site)
-        if self.cohort.site == self.shifted and period >= 3:
-            drawn = replace(drawn, X_ND=drawn.X_ND + 1.5)
-        return Arrived(drawn, known=True)
-
-
-@dataclass
-class Running:
-    """A federation that has trained, and who operates its model."""
-
-    federation: Federation
-    coordinator: Coordinator
-    steward: Steward
-    job: Job
-    finished: Finished
-
-    def candidate(self, **more: Any) -> Release:
-        known: dict[str, Any] = {
-            "gate": LENIENT,
-            "plan": PLAN,
-            "watch": Policy(),
-            "person": "E. Blackwell",
-            "facts": {},
-        }
-        return self.steward.candidate(self.finished, MODEL, **{**known, **more})
-
-    def answer(self, release: Release, **more: Any) -> SignedAnswer:
-        known = {"release": release.digest, "site": "site3", "period": 4, "action": "retrain", "person": "E. Blackwell"}
-        return SignedAnswer.from_json({**known, "reason": "other patients", **more}).sign(DECIDER)
-
-    def alarmed(self) -> Release:
-        release = self.candidate()
-        self.steward.release(release)
-        for period in (1, 2, 3, 4):
-            states = self.steward.watch(period)
-        assert [site for site, state in states.items() if state.phase is Phase.ALARMED] == ["site3"]
-        return release
-
-
-def run(folder: Path) -> Running:
-    federation = Federation(folder, cohorts(4, PATIENTS), records=Growing, trusted=[DECIDER.public_key()])
-    coordinator, job = federation.coordinator(), a_job(list(federation.sites), minimum_sites=3)
-    finished = coordinator.run(job, ALGORITHM, 0)
-    return Running(federation, coordinator, Steward(coordinator, folder / "coordinator" / "releases"), job, finished)
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from sixfold.errors import InputError
-from sixfold.systems.hospital import cli_inspect, cli_operate, cli_statistics
+from sixfold.systems.hospital import cli_inspect, cli_operate, cli_page, cli_statistics
 
 app = typer.Typer(
     no_args_is_help=True, help="Federated learning across hospitals: from keys to a released, watched model."
 )
 
-for each in (cli_inspect.inspect, cli_statistics.statistics, *cli_operate.COMMANDS):
+for each in (cli_inspect.inspect, cli_statistics.statistics, cli_page.page, *cli_operate.COMMANDS):
     app.command()(each)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -1,6 +1,6 @@
 // An answer as people see it: sentences with citations that are buttons, how it came about, what was withheld.
 
-import { count, h, plural, seconds, unitsOf } from "./dom.js";
+import { count, h, plural, seconds, unitsOf } from "./shared/dom.js";
 
 const UNSUPPORTED = "(not supported by the sources)";
 const MODES = {

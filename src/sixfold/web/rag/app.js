@@ -1,17 +1,17 @@
 // The rooms of the page, which of them is shown, the theme, and the keys that work everywhere.
 
 import * as ask from "./ask.js";
-import { byId, show } from "./dom.js";
+import { byId, show } from "./shared/dom.js";
 import * as drops from "./drops.js";
 import * as index from "./index_room.js";
 import { closePanel, isOpen, startPanel } from "./panel.js";
+import { startTheme } from "./shared/theme_switch.js";
 
 const ROOMS = {
   ask: { room: ask, title: "Ask" },
   why: { room: drops, title: "Dropped pages" },
   index: { room: index, title: "Index" },
 };
-const THEMES = ["system", "light", "dark"];
 let present = null;
 
 /** The room of the fragment: `#ask`, `#q=...`, `#why`, `#why=...`, `#index`. */
@@ -35,25 +35,6 @@ function go() {
   }
   present = name;
   ROOMS[name].room.enter(parameters);
-}
-
-function themed(theme) {
-  if (theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  byId("theme").textContent = `Theme: ${theme}`;
-}
-
-function startTheme() {
-  themed(document.documentElement.dataset.theme ?? "system");
-  byId("theme").addEventListener("click", () => {
-    const theme = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "system") + 1) % THEMES.length];
-    themed(theme);
-    try {
-      localStorage.setItem("sixfold-theme", theme);
-    } catch {
-      // It then lasts as long as the page.
-    }
-  });
 }
 
 document.addEventListener("keydown", (event) => {

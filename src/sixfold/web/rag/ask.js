@@ -3,7 +3,7 @@
 import { answerView, makingView, modeView, pieceView } from "./answer.js";
 import { Failure, getJson, post } from "./api.js";
 import { coverageView, degradedView } from "./coverage.js";
-import { byId, h, plural, show } from "./dom.js";
+import { byId, h, plural, show } from "./shared/dom.js";
 import { clearFailure, showFailure } from "./failure.js";
 import { linkOf, offer, want, wanted } from "./filters.js";
 import { closePanel, openPanel } from "./panel.js";

@@ -1,6 +1,6 @@
 // How much of the index an answer saw, and what was left out for want of time: a bar and words.
 
-import { count, h, percent, plural } from "./dom.js";
+import { count, h, percent, plural } from "./shared/dom.js";
 
 const STATES = { late: "was late", failed: "did not answer" };
 

@@ -1,6 +1,6 @@
 // The API page: every route of /openapi.json with its parameters, the fields of its body and what it answers.
 
-import { byId, h } from "./dom.js";
+import { byId, h } from "./shared/dom.js";
 
 const spec = await (await fetch("/openapi.json")).json();
 

@@ -1,7 +1,7 @@
 // Why a page is not in the index: what became of every record of an address.
 
 import { getJson, inWords } from "./api.js";
-import { byId, count, h, plural } from "./dom.js";
+import { byId, count, h, plural } from "./shared/dom.js";
 
 // What the stages look at. The rule that decided and what it measured are shown as they were recorded.
 const STAGES = {

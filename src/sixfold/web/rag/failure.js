@@ -1,7 +1,7 @@
 // What is shown when a request fails: a sentence, and when and how to try again.
 
 import { inWords } from "./api.js";
-import { byId, h, show } from "./dom.js";
+import { byId, h, show } from "./shared/dom.js";
 
 const SOONEST_S = 1;
 let clock = null;

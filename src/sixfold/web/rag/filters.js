@@ -1,6 +1,6 @@
 // What a question is restricted to, and how it is to be answered.
 
-import { byId, count, h } from "./dom.js";
+import { byId, count, h } from "./shared/dom.js";
 
 const names = new Intl.DisplayNames(["en"], { type: "language" });
 

@@ -1,7 +1,7 @@
 // The index: what it consists of, and its builds while they run.
 
 import { getJson, inWords } from "./api.js";
-import { byId, bytes, count, h, plural, share } from "./dom.js";
+import { byId, bytes, count, h, plural, share } from "./shared/dom.js";
 
 const STATES = {
   running: "running",

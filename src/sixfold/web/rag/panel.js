@@ -1,7 +1,7 @@
 // The side panel: one passage with the exact spans that were cited, and the original page beside it.
 
 import { getJson, inWords, request } from "./api.js";
-import { byId, h, show, webLink, withMarks } from "./dom.js";
+import { byId, h, show, webLink, withMarks } from "./shared/dom.js";
 
 const FRAME = "allow-popups allow-popups-to-escape-sandbox"; // no scripts, no forms, no origin
 const narrow = matchMedia("(max-width: 1000px)");

@@ -1,6 +1,6 @@
 // The passages that were found, in the order of their ranking.
 
-import { h, unitsOf, webLink, withMarks } from "./dom.js";
+import { h, unitsOf, webLink, withMarks } from "./shared/dom.js";
 
 const BEFORE_CHARS = 90; // shown ahead of a citation that stands deep in a passage
 const SHOWN_CHARS = 420;

@@ -1,6 +1,6 @@
 // Questions asked before, in this tab only: sessionStorage is gone with it, and nothing is sent anywhere.
 
-import { byId, h, show } from "./dom.js";
+import { byId, h, show } from "./shared/dom.js";
 
 const KEY = "sixfold-questions";
 const MOST = 8;

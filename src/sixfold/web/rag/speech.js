@@ -1,6 +1,6 @@
 // What a screen reader says of an answer while it is written: whole sentences, each once.
 
-import { byId, h } from "./dom.js";
+import { byId, h } from "./shared/dom.js";
 
 let waiting = "";
 

@@ -8,7 +8,7 @@ Everything that came is a line of events.jsonl in the release's folder; where mo
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from sixfold.systems.hospital.operation.release import SIGNATURES, Release, read
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.train.models import Cox, model_from
 
-__all__ = ["ReleaseBlocked", "Released", "Steward", "in_force", "states_of"]
+__all__ = ["ReleaseBlocked", "Released", "Steward", "in_force", "replayed", "states_of"]
 
 
 class ReleaseBlocked(UserError):  # noqa: N818  an answer, not a mistake
@@ -214,6 +214,14 @@ def in_force(folder: Path, roster: Mapping[str, Any]) -> Release | None:
 
 def states_of(release: Release, home: Path) -> dict[str, SiteState]:
     """Where monitoring stands at each hospital, from all that came; InputError with the line of what cannot have."""
+    states = dict[str, SiteState]()
+    for states in replayed(release, home):  # noqa: B007  the last ones
+        pass
+    return states
+
+
+def replayed(release: Release, home: Path) -> Iterator[dict[str, SiteState]]:
+    """Where monitoring stood after each event; raises as `states_of`."""
     monitor, states = Monitor(release.plan, release.watch), dict[str, SiteState]()
     for line, event in enumerate(read_json_lines(home / "events.jsonl"), start=1):
         try:
@@ -232,7 +240,7 @@ def states_of(release: Release, home: Path) -> dict[str, SiteState]:
                     raise InputError("not an event")
         except (InputError, KeyError) as error:
             raise InputError(str(error), path=home / "events.jsonl", line=line) from None
-    return states
+        yield dict(states)
 
 
 def _home(folder: Path, digest: str) -> Path:

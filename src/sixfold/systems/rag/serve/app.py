@@ -7,15 +7,14 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.staticfiles import StaticFiles
 
 from sixfold import __version__
+from sixfold.parts.page_app import mount_page
 from sixfold.systems.rag.retrieve import Passage
 from sixfold.systems.rag.serve.errors import ApiError, install_error_handlers
 from sixfold.systems.rag.serve.middleware import Doorkeeper, Journal
@@ -50,14 +49,12 @@ def create_app(service: Service, *, token: str | None = None) -> FastAPI:
     add_chat_routes(app, service)
     add_index_routes(app, service)
     add_write_routes(app, service)
-    page = files("sixfold") / "web" / "rag"
-    if page.is_dir():
 
-        @app.get("/docs", include_in_schema=False)
-        async def docs() -> RedirectResponse:
-            return RedirectResponse("/docs.html")
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> RedirectResponse:
+        return RedirectResponse("/docs.html")
 
-        app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
+    mount_page(app, "rag")
     app.add_middleware(Doorkeeper, token=token, loopback=service.settings.loopback)
     app.add_middleware(Journal, metrics=service.metrics)
     return app

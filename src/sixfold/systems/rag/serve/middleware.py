@@ -13,6 +13,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from sixfold.parts.page_app import PAGE_HEADERS, names_loopback
 from sixfold.systems.rag.serve.errors import ApiError, error_response
 from sixfold.systems.rag.serve.metrics import GatewayMetrics
 from sixfold.systems.rag.serve.tracing import begin_span, trace_id
@@ -25,16 +26,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BODY_BYTES = 16_000_000
-_LOOPBACK_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 _log = logging.getLogger("sixfold.rag.serve")
-
-# The page needs nothing from elsewhere; what a passage says is never a script.
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
-    "cross-origin-resource-policy": "same-origin",
-}
 
 
 class Journal:
@@ -58,7 +50,7 @@ class Journal:
                 status = message["status"]
                 outgoing = MutableHeaders(scope=message)
                 outgoing["traceparent"] = span
-                for name, value in _HEADERS.items():
+                for name, value in PAGE_HEADERS.items():
                     outgoing.setdefault(name, value)
             await send(message)
 
@@ -110,8 +102,7 @@ class Doorkeeper:
 
     def _refusal(self, method: str, path: str, headers: Headers) -> ApiError | None:
         host = headers.get("host", "")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        if self._loopback and name.lower() not in _LOOPBACK_NAMES:
+        if self._loopback and not names_loopback(host):
             return ApiError(403, "this service answers on loopback only, under that name", code="wrong_host")
         origin = headers.get("origin")
         if method not in ("GET", "HEAD") and origin is not None and origin.partition("://")[2] != host:
