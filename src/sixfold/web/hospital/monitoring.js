@@ -24,8 +24,11 @@ function panel(site, state) {
 
 function gaps(found) {
   if (!found) return "How differently hospitals are served is not known yet: no outcomes of one period at two hospitals.";
-  const said = (gap) => (gap.size === null ? "not known" : `${gap.size.toFixed(2)} (certainly ${gap.certain.toFixed(2)}) between ${gap.lower} and ${gap.higher}`);
-  return `Of period ${found.as_of}: true positive rates differ by ${said(found.tpr)}, false positive rates by ${said(found.fpr)}.`;
+  const said = (name, gap) =>
+    gap.size === null
+      ? `${name} rates are not known at all hospitals`
+      : `${name} rates differ by ${gap.size.toFixed(2)} (certainly ${gap.certain.toFixed(2)}) between ${gap.lower} and ${gap.higher}`;
+  return `Of period ${found.as_of}: ${said("true positive", found.tpr)}; ${said("false positive", found.fpr)}.`;
 }
 
 export function monitoring({ monitor }) {
