@@ -12,7 +12,7 @@ import numpy as np
 
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.job import Job, Output
-from sixfold.systems.hospital.hospital_folder import lay_out
+from sixfold.systems.hospital.hospital_files import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
 from sixfold.systems.hospital.local_federation import Handler, LocalFederation, provision_if_new
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit

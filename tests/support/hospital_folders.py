@@ -9,7 +9,7 @@ from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.federation.coordinator import Coordinator
 from sixfold.systems.hospital.federation.job import Job, Output
-from sixfold.systems.hospital.hospital_folder import lay_out
+from sixfold.systems.hospital.hospital_files import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision

@@ -25,7 +25,7 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.coordinator_folder import CoordinatorFolder, FederationSettings
 from sixfold.systems.hospital.data.generator import CohortSpec, generate
 from sixfold.systems.hospital.gate import GatePolicy
-from sixfold.systems.hospital.hospital_folder import write_patients
+from sixfold.systems.hospital.hospital_files import write_patients
 from sixfold.systems.hospital.monitor_report import SCORE, Plan
 from sixfold.systems.hospital.operation.steward import in_force
 from sixfold.systems.hospital.policy.permit import Purpose

@@ -18,7 +18,8 @@ from sixfold.parts.privacy_mechanism import Budget, Mechanism, noise_for
 from sixfold.systems.hospital.audit.log import AuditLog
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.federation.job import Job, Output, Split
-from sixfold.systems.hospital.hospital_folder import FolderRecords, JobRefused, lay_out, open_site
+from sixfold.systems.hospital.hospital_files import lay_out
+from sixfold.systems.hospital.hospital_folder import FolderRecords, JobRefused, open_site
 from sixfold.systems.hospital.keys import key_text
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit, write_permit
 from sixfold.systems.hospital.provision import Kit

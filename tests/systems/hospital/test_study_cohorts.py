@@ -16,7 +16,7 @@ from sixfold.study.runner import Options, run_study
 from sixfold.systems import load_system
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.data.generator import CohortSpec, generate
-from sixfold.systems.hospital.hospital_folder import HospitalSettings
+from sixfold.systems.hospital.hospital_files import HospitalSettings
 from sixfold.systems.hospital.policy.permit import load_permit
 from sixfold.systems.hospital.study_cohorts import SKEWS, dataset_of, known_truth, study_cohorts
 

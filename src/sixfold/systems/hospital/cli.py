@@ -127,6 +127,7 @@ def demo(
     else:
         entries = sum(result.verified.entries.values())
         print(f"{len(result.verified.findings)} findings in {entries} log entries; everything is in {where}")
+        print(f"look at it: sixfold hospital page {where / 'coordinator'}")
     raise typer.Exit(1 if result.verified.findings else 0)
 
 

@@ -51,7 +51,7 @@ def join(
     door: Annotated[str, typer.Option(help="HOST:PORT of the coordinator's door.")],
 ) -> None:
     """Take part as this hospital until Ctrl-C: connect, decide on every job by its permits, answer."""
-    from sixfold.systems.hospital.hospital_folder import read_settings
+    from sixfold.systems.hospital.hospital_files import read_settings
     from sixfold.systems.hospital.provision import load_kit
     from sixfold.systems.hospital.transport.flower_processes import HospitalProcesses
 

@@ -9,7 +9,7 @@ import datetime
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,20 @@ import numpy as np
 from sixfold.errors import ConfigError
 from sixfold.systems.hospital.audit.verify import Verified, verify_logs
 from sixfold.systems.hospital.cohort import Cohort
-from sixfold.systems.hospital.coordinator_folder import CoordinatorFolder, FederationSettings, Operating, write_link
+from sixfold.systems.hospital.coordinator_folder import (
+    LINK,
+    CoordinatorFolder,
+    FederationSettings,
+    Operating,
+    write_link,
+)
 from sixfold.systems.hospital.data import heart
 from sixfold.systems.hospital.federation.coordinator import FederationRefused, Finished, RoundRecord
 from sixfold.systems.hospital.federation.job import Output
 from sixfold.systems.hospital.gate import GatePolicy
-from sixfold.systems.hospital.hospital_folder import lay_out, write_patients
+from sixfold.systems.hospital.hospital_files import lay_out, write_patients
 from sixfold.systems.hospital.keys import key_text, private_key
-from sixfold.systems.hospital.monitor import Phase
+from sixfold.systems.hospital.monitor import Phase, SiteState
 from sixfold.systems.hospital.monitor_report import SCORE, Plan
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit
@@ -92,7 +98,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Demo:
     cohorts = {cohort.site: cohort for cohort in heart.complete_cases(heart.read_embedded())}
     _lay_out(folder, cohorts)
     names, killed = tuple(cohorts), tuple(cohorts)[-1]
-    shifted = max(cohorts, key=lambda name: len(cohorts[name]))
+    periods = _Periods(folder, cohorts, max(cohorts, key=lambda name: len(cohorts[name])))
     kits, home = folder / "kits", CoordinatorFolder.read(folder / COORDINATOR)
     with LinkProcesses(home.folder / "kit", home.folder / "link", node_keys(home.folder / "kit")) as link:
         write_link(home.folder, link.link, link.door)
@@ -119,7 +125,9 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Demo:
                 say(f"{len(running.online)} of {len(names)} hospitals are connected, each by its own certificate")
                 finished = running.train()
                 first = _released(running, say)
-                alarm = _watched(running, folder, cohorts, shifted, say)
+                alarm = _watched(running, periods, say)
+                for name, cohort in cohorts.items():
+                    _grown(folder / name, cohort, periods.came[name])
                 running.coordinator.watch = lambda record: None
                 refused = _refused(home, running, say)
                 _decided(running, folder, first, alarm, say)
@@ -127,9 +135,13 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Demo:
                 retrained = running.train()
                 say(f"trained anew in {len(retrained.rounds)} rounds")
                 second = _released(running, say)
+                periods.come(shifted=True)
+                after = running.steward.watch(periods.number)
+                say(f"period {periods.number}: {_phases(after)}")
         finally:
             for hospital in hospitals.values():
                 hospital.stop()
+            (home.folder / LINK).unlink(missing_ok=True)
     logs = {name: folder / name / "state" / "audit.jsonl" for name in (*names, COORDINATOR)}
     verified = verify_logs(logs, home.kit().roster)
     return Demo(finished, retrained, killed, (first, second), alarm, refused, verified, time.perf_counter() - began_s)
@@ -144,39 +156,50 @@ def _released(running: Operating, say: Callable[[str], None]) -> str:
     return release.digest
 
 
-def _watched(
-    running: Operating, folder: Path, cohorts: Mapping[str, Cohort], shifted: str, say: Callable[[str], None]
-) -> tuple[str, int]:
-    """Periods come, until there is an alarm: which hospital's, and in which period."""
-    rng, came = np.random.default_rng(0), {name: list[Cohort]() for name in cohorts}
-    for period in range(1, _PERIODS + 1):
-        for name, cohort in cohorts.items():
-            drawn = _another(cohort, period, rng, name == shifted and period >= _SHIFT_AT)
-            write_patients(folder / name, drawn, table=f"periods/{period}.csv")
-            came[name].append(drawn)
-        if period == _SHIFT_AT:
-            say(f"from period {period} on, patients of {shifted} are older and have a larger ST depression (simulated)")
-        states = running.steward.watch(period)
+@dataclass(slots=True)
+class _Periods:
+    """Patients who come to the hospitals, period by period: drawn from each hospital's own, with other names."""
+
+    folder: Path
+    cohorts: Mapping[str, Cohort]
+    site: str  # whose patients are others after a shift
+    number: int = 0
+    came: dict[str, list[Cohort]] = field(default_factory=dict)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def come(self, *, shifted: bool) -> None:
+        """The next period's tables."""
+        self.number += 1
+        for name, cohort in self.cohorts.items():
+            drawn = cohort.take(self.rng.integers(0, len(cohort), _PATIENTS))
+            X_ND = drawn.X_ND.copy()
+            if shifted and name == self.site:
+                X_ND[:, cohort.features.index("age")] += _SHIFT_YEARS
+                X_ND[:, cohort.features.index("oldpeak")] += _SHIFT_MM
+            names = np.array([f"{name}-{self.number}-{at}" for at in range(_PATIENTS)])
+            others = replace(drawn, patients=names, X_ND=X_ND)
+            write_patients(self.folder / name, others, table=f"periods/{self.number}.csv")
+            self.came.setdefault(name, []).append(others)
+
+
+def _watched(running: Operating, periods: _Periods, say: Callable[[str], None]) -> tuple[str, int]:
+    """Until there is an alarm: which hospital's, and in which period."""
+    while periods.number < _PERIODS:
+        shifted = periods.number + 1 >= _SHIFT_AT
+        periods.come(shifted=shifted)
+        if periods.number == _SHIFT_AT:
+            say(f"from now on, patients of {periods.site} are older and have a larger ST depression (simulated)")
+        states = running.steward.watch(periods.number)
         for name, state in states.items():
             if state.phase is Phase.ALARMED:
-                say(f"period {period}: ALARM at {name}: {'; '.join(state.reasons)}")
-                for site, cohort in cohorts.items():
-                    _grown(folder / site, cohort, came[site])
-                return name, period
-        say(f"period {period}: {', '.join(f'{name} {state.phase}' for name, state in states.items())}")
+                say(f"period {periods.number}: ALARM at {name}: {'; '.join(state.reasons)}")
+                return name, periods.number
+        say(f"period {periods.number}: {_phases(states)}")
     raise ConfigError(f"no alarm in {_PERIODS} periods")
 
 
-def _another(cohort: Cohort, period: int, rng: np.random.Generator, shifted: bool) -> Cohort:
-    """Patients of a period: drawn from the hospital's, with other names."""
-    rows = rng.integers(0, len(cohort), _PATIENTS)
-    drawn = cohort.take(rows)
-    X_ND = drawn.X_ND.copy()
-    if shifted:
-        X_ND[:, cohort.features.index("age")] += _SHIFT_YEARS
-        X_ND[:, cohort.features.index("oldpeak")] += _SHIFT_MM
-    names = np.array([f"{cohort.site}-{period}-{at}" for at in range(len(rows))])
-    return Cohort(cohort.site, names, cohort.features, X_ND, drawn.y_N)
+def _phases(states: Mapping[str, SiteState]) -> str:
+    return ", ".join(f"{name} {state.phase}" for name, state in states.items())
 
 
 def _grown(folder: Path, cohort: Cohort, came: Sequence[Cohort]) -> None:

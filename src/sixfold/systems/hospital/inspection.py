@@ -13,7 +13,8 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.data.cohort_report import cohort_report, report_text
 from sixfold.systems.hospital.data.harmonise import Finding, Source, harmonise, load_mapping
 from sixfold.systems.hospital.data.storage import Cell
-from sixfold.systems.hospital.hospital_folder import HospitalSettings, in_test_part, read_own, staying
+from sixfold.systems.hospital.hospital_files import HospitalSettings, in_test_part, read_own
+from sixfold.systems.hospital.hospital_folder import staying
 from sixfold.systems.hospital.policy.opt_out import read_opt_outs
 
 __all__ = ["Inspection", "inspect_folder"]

@@ -23,7 +23,7 @@ from sixfold.systems.hospital.federation.coordinator import Coordinator, Finishe
 from sixfold.systems.hospital.federation.job import Job, Output, Protection
 from sixfold.systems.hospital.federation.reporting import judging_order
 from sixfold.systems.hospital.federation.site_state import SiteState
-from sixfold.systems.hospital.hospital_folder import lay_out
+from sixfold.systems.hospital.hospital_files import lay_out
 from sixfold.systems.hospital.keys import key_text, private_key
 from sixfold.systems.hospital.local_federation import Handler, LocalFederation, provision_if_new, seeded_secrets
 from sixfold.systems.hospital.policy.permit import Permit, Purpose, sign_permit
