@@ -6,7 +6,7 @@ Both run all of their sites and the server in this process, one thread, CPU time
 `SecAggPlusWorkflow` and `secaggplus_mod` through a grid that carries its serialised records, whose serialisation is not
 counted. Both start from float vectors and end with their sum, on the complete graph, with the same threshold. The model
 that goes down is left out on both sides. Then 10 to 400 sites of which 30 % are lost after their shares were dealt, the
-costliest moment for the server, on the graph that is chosen for 5 % colluding sites.
+costliest moment for the server, on the graph that is chosen for 5 % colluding sites; and how sparse such graphs are.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey 
 
 from common import Row, machine, show  # noqa: E402
 from sixfold.parts.fixed_point import FixedPoint  # noqa: E402
+from sixfold.parts.neighbour_graph import choose_topology  # noqa: E402
 from sixfold.parts.secure_sum import Party, SecureSumPlan  # noqa: E402
 from sixfold.parts.secure_sum_server import SecureSumServer  # noqa: E402
 
@@ -224,12 +225,23 @@ def among_more(quick: bool) -> list[Row]:
     return rows
 
 
+def neighbours() -> list[Row]:
+    """How many neighbours the chosen graph gives a site: what its own cost is proportional to."""
+    rows = []
+    for colluding in (0.0, COLLUDING):
+        for n in (100, 400, 1_000):
+            degree = choose_topology(n, int(LOST * n), int(colluding * n)).degree
+            note = f"{degree / log2(n):.2f} log2 n; all others would be {n - 1}"
+            rows.append(Row(f"neighbours among {n}, {colluding:.0%} colluding", float(degree), "", note=note))
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="one run of the peer, up to 100 sites")
     options = parser.parse_args()
-    rows = beside_flower(options.quick) + among_more(options.quick)
+    rows = beside_flower(options.quick) + among_more(options.quick) + neighbours()
     show("secure_sum", machine("numpy", "cryptography", "flwr"), rows, as_json=options.json)
     return 0 if all(row.passed is not False for row in rows) else 1
 

@@ -74,6 +74,8 @@ def test_the_degree_grows_like_the_logarithm_of_the_number_of_parties() -> None:
         assert large <= small * 2 * log2(1_000) / log2(100)
         assert large < 100
     assert choose_topology(100, 30, 10).degree <= 40
+    for n in range(33, 1_001, 44):  # far below a thousand it is less: the few that collude are fewer than a threshold
+        assert choose_topology(n, int(0.3 * n), int(0.05 * n)).degree <= 7.1 * log2(n)
 
 
 def test_what_is_stated_of_failures_is_at_least_what_happens() -> None:
