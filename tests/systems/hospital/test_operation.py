@@ -17,7 +17,9 @@ from sixfold.errors import InputError
 from sixfold.files import read_json, read_json_lines
 from sixfold.systems.hospital.audit.verify import verify_logs
 from sixfold.systems.hospital.federation.coordinator import FederationRefused
+from sixfold.systems.hospital.federation.reporting import judging_order
 from sixfold.systems.hospital.monitor import Phase, Policy
+from sixfold.systems.hospital.operation.in_force import MOST_REPORTED
 from sixfold.systems.hospital.operation.release import BACKBONE, EVIDENCE, Release, read_release
 from sixfold.systems.hospital.operation.steward import ReleaseBlocked, Steward, in_force
 
@@ -89,6 +91,11 @@ def altered(release: Release, change: str) -> Release:
         case "a report of another":
             reports["site0"] = {**reports["site0"], "ill": 1 + reports["site0"]["ill"]}
             return replace(release, reports=reports)
+        case "another's report made up":
+            better = {**reports["site1"], "ece": 0.0}
+            return replace(release, reports={**reports, "site1": better})
+        case "cells of two patients":
+            return replace(release, plan=replace(release.plan, least_count=2))
         case "a report left out":
             return replace(release, reports={site: said for site, said in reports.items() if site != "site0"})
         case "other parameters":
@@ -102,7 +109,16 @@ def altered(release: Release, change: str) -> Release:
 
 
 @pytest.mark.parametrize(
-    "change", ["a report of another", "a report left out", "other parameters", "blocked", "nobody"]
+    "change",
+    [
+        "a report of another",
+        "another's report made up",
+        "a report left out",
+        "other parameters",
+        "cells of two patients",
+        "blocked",
+        "nobody",
+    ],
 )
 def test_a_hospital_signs_no_release_that_is_not_what_it_judged(running: Running, change: str) -> None:
     """A coordinator that lies is refused by the hospitals themselves."""
@@ -113,6 +129,19 @@ def test_a_hospital_signs_no_release_that_is_not_what_it_judged(running: Running
     assert "site0" in refusals
     assert "site0" not in answers
     assert running.federation.sites["site0"].in_force.current() is None
+
+
+def test_a_hospital_reports_on_few_parameters_of_one_training(running: Running) -> None:
+    """Exact answers about many slightly different models could be solved for single patients."""
+    job, model = running.job.judging, ALGORITHM.model
+    theta_P = running.finished.state.arrays["theta"]
+    for at in range(MOST_REPORTED):
+        for _ in range(2):  # again is not another
+            said = running.coordinator.reports(job, judging_order(model, theta_P + 0.01 * at, 0.8))
+            assert said.keys() == running.federation.sites.keys()
+    assert running.coordinator.reports(job, judging_order(model, theta_P - 0.01, 0.8)) == {}
+    release = running.candidate()  # of parameters that were reported on before
+    assert running.steward.release(release).signed == tuple(running.federation.sites)
 
 
 def test_a_shift_is_an_alarm_and_only_a_person_has_the_model_retrained(running: Running) -> None:

@@ -126,8 +126,7 @@ def watch(
     from sixfold.systems.hospital.monitor import Phase
 
     with CoordinatorFolder.read(folder).connected(wait_s) as running:
-        before = running.steward.states()
-        states = running.steward.watch(period or 1 + max(state.period for state in before.values()))
+        states = running.steward.watch(period or 0)
     if as_json:
         print(json.dumps({site: _state_record(state) for site, state in states.items()}))
     else:

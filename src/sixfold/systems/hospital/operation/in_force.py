@@ -17,18 +17,22 @@ from sixfold.errors import InputError
 from sixfold.files import append_json_line, json_text, read_json, read_json_lines, replace_json
 from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.job import Job, Output
+from sixfold.systems.hospital.federation.reporting import LEAST_PATIENTS
 from sixfold.systems.hospital.federation.site_state import RoundRefused
 from sixfold.systems.hospital.monitor_report import SCORE, Report, report_to, site_report
 from sixfold.systems.hospital.operation.release import Release, backbone_digest, read_release, write_release
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
+from sixfold.systems.hospital.operation.vouched_report import is_vouched
 from sixfold.systems.hospital.provision import Kit
 from sixfold.systems.hospital.train.algorithm import Arrays
 from sixfold.systems.hospital.train.models import Cox
 from sixfold.systems.hospital.train.personal import predict_personal
 
-__all__ = ["InForce", "Scored"]
+__all__ = ["MOST_REPORTED", "InForce", "Scored"]
 
 Floats = NDArray[np.float64]
+
+MOST_REPORTED = 8  # parameters of one training job
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +88,37 @@ class InForce:
             raise RoundRefused("this release is not in force here")
         return release
 
-    def keep_reported(self, theta_P: Floats, report: Mapping[str, Any]) -> None:
-        """Write down what is said of these parameters, before it is said."""
-        replace_json(self._reported(theta_P), dict(report))
+    def keep_reported(self, trained: str, theta_P: Floats, report: Mapping[str, Any]) -> None:
+        """Write down what is said of parameters that the job `trained` came to, before it is said.
+
+        RoundRefused for more than MOST_REPORTED of one job: reports on many slightly different parameters, each exact,
+        can be solved for single patients (Dinur and Nissim, "Revealing information while preserving privacy", PODS 2003).
+        """
+        path = self._reported(trained, theta_P)
+        known = {each.name for each in path.parent.glob("*.json")}
+        if path.name not in known and len(known) >= MOST_REPORTED:
+            raise RoundRefused(f"{len(known)} other parameters of this training were reported on: that is the most")
+        replace_json(path, dict(report))
 
     def accept(self, release: Release, reference: Report) -> str:
         """Take a release into force and sign it; the signature. A second time is as good as once.
 
         reference: of the patients that its monitoring compares with. Raises RoundRefused with every reason: the gate's,
-        a report that is not what this hospital said of these parameters, no person, or another predecessor.
+        a report that is not what this hospital, or another, said of these parameters, a plan of cells that are too
+        small, no person, or another predecessor.
         """
         reasons = [reason.text for reason in release.verdict().reasons]
-        path = self._reported(release.theta_P)
+        path = self._reported(release.job.digest, release.theta_P)
         said, evidence = read_json(path) if path.exists() else None, release.reports.get(self.kit.name)
         if said is None or evidence is None or json_text(said) != json_text(dict(evidence)):
             reasons.append(f"the evidence does not hold what {self.kit.name} said of these parameters")
+        for site, report in release.reports.items():
+            if site not in self.kit.roster or not is_vouched(self.kit.roster[site], release.theta_P, report):
+                reasons.append(f"{site} did not say of these parameters what the evidence has of it")
+        if release.plan.least_count < LEAST_PATIENTS:
+            reasons.append(
+                f"its plan counts cells of {release.plan.least_count} patients, {LEAST_PATIENTS} are the least"
+            )
         if not release.person.strip():
             reasons.append("nobody answers for it")
         current = self.current()
@@ -161,5 +181,5 @@ class InForce:
     def _of(self, digest: str) -> Path:
         return self.folder / digest[:16]
 
-    def _reported(self, theta_P: Floats) -> Path:
-        return self.folder / "reported" / f"{backbone_digest(theta_P)[:32]}.json"
+    def _reported(self, trained: str, theta_P: Floats) -> Path:
+        return self.folder / "reported" / trained[:16] / f"{backbone_digest(theta_P)[:32]}.json"

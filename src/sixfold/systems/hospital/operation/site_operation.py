@@ -18,6 +18,7 @@ from sixfold.systems.hospital.monitor_report import report_to, site_report
 from sixfold.systems.hospital.operation.in_force import InForce, Scored
 from sixfold.systems.hospital.operation.release import Release
 from sixfold.systems.hospital.operation.signed_answer import SignedAnswer
+from sixfold.systems.hospital.operation.vouched_report import vouch
 from sixfold.systems.hospital.train.algorithm import Arrays
 
 __all__ = ["OUTSIDE_ROUNDS", "SiteOperation"]
@@ -51,8 +52,11 @@ class SiteOperation:
 
     def _report(self, job: Job, body: Mapping[str, Any]) -> dict[str, Any]:
         order = order_from(body.get("order"))
-        said = report(order, self.records.admit(job), self.kept(job.trained))
-        self.in_force.keep_reported(order.arrays["theta"], said)
+        theta_P = order.arrays["theta"]
+        said = vouch(
+            self.in_force.kit.signing_key, theta_P, report(order, self.records.admit(job), self.kept(job.trained))
+        )
+        self.in_force.keep_reported(job.trained, theta_P, said)
         judged = order_digest(pack(order_to(order)))  # which model
         records, numbers = int(said["patients"]), numbers_in(said)
         self._log("report", job=job.digest, order=judged, work=order.work, numbers=numbers, records=records)

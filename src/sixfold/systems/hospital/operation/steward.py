@@ -141,16 +141,19 @@ class Steward:
         shutil.rmtree(self._candidate, ignore_errors=True)
         return Released(tuple(sorted(answers.keys() & signatures.keys())), unwatched, refusals)
 
-    def watch(self, period: int) -> dict[str, SiteState]:
-        """Ask every hospital about the next period; where the monitor of each stands then.
+    def watch(self, period: int = 0) -> dict[str, SiteState]:
+        """Ask every hospital about the next period, which `period` has to be if it is told; where each monitor stands.
 
-        One that does not answer, or with what no hospital can have counted, was silent. Raises InputError unless it is
-        the next period of the release in force.
+        One that does not answer, or with what no hospital can have counted, was silent. Raises InputError for another
+        period, and when nobody is watched.
         """
         release = self._in_force()
         states = self.states()
-        if any(state.period != period - 1 for state in states.values()):
-            raise InputError(f"got period {period}, expected {next(iter(states.values())).period + 1}", field="period")
+        if not states:
+            raise InputError("no hospital is watched with the release in force", path=self.folder)
+        due = max(state.period for state in states.values()) + 1
+        if (period := period or due) != due:
+            raise InputError(f"got period {period}, expected {due}", field="period")
         body = {"release": release.digest, "period": period}
         answers, _ = self.coordinator.tell(release.job.judging, Phase.WATCH, body)
         reports: dict[str, Any] = {}
