@@ -91,8 +91,8 @@ class InForce:
     def keep_reported(self, trained: str, theta_P: Floats, report: Mapping[str, Any]) -> None:
         """Write down what is said of parameters that the job `trained` came to, before it is said.
 
-        RoundRefused for more than MOST_REPORTED of one job: reports on many slightly different parameters, each exact,
-        can be solved for single patients (Dinur and Nissim, "Revealing information while preserving privacy", PODS 2003).
+        RoundRefused for more than MOST_REPORTED of one job: exact reports on many slightly different parameters can be
+        solved for single patients (Dinur and Nissim, "Revealing information while preserving privacy", PODS 2003).
         """
         path = self._reported(trained, theta_P)
         known = {each.name for each in path.parent.glob("*.json")}
