@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,3 +208,70 @@ def test_a_hospital_without_a_table_of_the_period_was_silent(running: Running) -
     assert all("not reported" in state.reasons[0] for state in states.values())
     with pytest.raises(InputError, match="expected 10"):
         running.steward.watch(9)
+
+
+class Killed(BaseException):
+    """Not an error that anybody catches."""
+
+
+def operate(running: Running) -> None:
+    """From wherever the folder stands to a decision on the alarm."""
+    steward = running.steward
+    if in_force(steward.folder, running.coordinator.kit.roster) is None:
+        steward.release(running.candidate())
+    while (states := steward.states())["site3"].period < 4:
+        steward.watch()
+    if states["site3"].phase is Phase.ALARMED:
+        release = in_force(steward.folder, running.coordinator.kit.roster)
+        assert release is not None
+        steward.answer(running.answer(release))
+
+
+def outcome(running: Running) -> Any:
+    """What must not depend on who was killed: the digest does, as its evidence holds heads of logs."""
+    home = next(path.parent for path in running.steward.folder.glob("*/events.jsonl"))
+    events = [{**event, "answer": None} for event in read_json_lines(home / "events.jsonl")]
+    answers = {
+        site: [line["action"] for line in read_json_lines(where.in_force.folder / home.name / "answers.jsonl")]
+        for site, where in running.federation.sites.items()
+    }
+    return events, answers, running.steward.states()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_whoever_is_killed_at_whatever_message_it_goes_on_to_the_same_end(tmp_path: Path, after: bool) -> None:
+    whole = run(tmp_path / "whole")
+    messages = [0]
+    whole.federation.change = counted(messages, None, after)
+    operate(whole)
+    expected = outcome(whole)
+    for at in range(0, messages[0], 7):
+        home = tmp_path / str(at)
+        killed = run(home)
+        killed.federation.change = counted([0], at, after)
+        with pytest.raises(Killed):
+            operate(killed)
+        federation = Federation(home, cohorts(4, PATIENTS), records=Growing, trusted=[DECIDER.public_key()])
+        coordinator = federation.coordinator()
+        again = replace(
+            killed, federation=federation, coordinator=coordinator, steward=Steward(coordinator, killed.steward.folder)
+        )
+        operate(again)
+        assert outcome(again) == expected, at
+        assert not verify_logs(federation.logs, coordinator.kit.roster).findings, at
+
+
+def counted(messages: list[int], kill_at: int | None, after: bool) -> Callable[[str, bytes, Any], bytes]:
+    """Counts messages, and dies at one of them, before or after the hospital has handled it."""
+
+    def change(site: str, request: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        messages[0] += 1
+        die = messages[0] - 1 == kill_at
+        if die and not after:
+            raise Killed
+        answer = handle(request)
+        if die:
+            raise Killed
+        return answer
+
+    return change
