@@ -40,8 +40,8 @@ LINK = "link.json"
 class FederationSettings(BaseModel):
     """federation.yaml. algorithm, knobs: as `make_algorithm` takes them. epsilon, delta: of a patient, in all rounds.
 
-    participation: the share of hospitals that a round asks, in turns. gate, plan, watch: the limits that a model is
-    released by, what hospitals count of its patients afterwards, and when that is an alarm.
+    participation: the share of hospitals that a round asks, in turns. late: as in Job. gate, plan, watch: the limits
+    that a model is released by, what hospitals count of its patients afterwards, and when that is an alarm.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +62,7 @@ class FederationSettings(BaseModel):
     epsilon: float | None = Field(default=None, gt=0)
     delta: float | None = Field(default=None, gt=0, lt=1)
     participation: float = Field(default=1.0, gt=0, le=1)
+    late: float = Field(default=0.0, ge=0, le=1)
     deadline: Deadline = Deadline()
     gate: GatePolicy
     plan: Plan
@@ -169,6 +170,7 @@ class CoordinatorFolder:
                 colluding=own.colluding,
                 matrix=own.matrix,
                 replaces=self._replaced(release),
+                late=own.late,
                 **self._privacy(),
             )
         except ConfigError as error:

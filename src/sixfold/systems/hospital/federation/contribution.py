@@ -31,11 +31,15 @@ __all__ = ["Contribute", "Encoded", "contribute", "fixed_point", "site_variance"
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """values: whole numbers modulo 2^ring_bits, ready to be masked. records: how many the site computed over."""
+    """values: whole numbers modulo 2^ring_bits, ready to be masked. records: how many the site computed over.
+
+    late: a vector of an earlier round is in it.
+    """
 
     values: NDArray[Any]
     kept: Arrays
     records: int
+    late: bool = False
 
 
 Contribute = Callable[[Job, Order, Cohort, Arrays, bytes, int], Encoded]  # as `contribute` does

@@ -64,8 +64,9 @@ class Job:
     groups hospitals are divided, each with a sum of its own, and how these are combined; 0 or 1 and the sum for one sum
     over all. hostile: how many groups the rule holds against. regroup: groups are drawn anew in every round; what that
     tells is in `grouping`. norm_bound: a hospital scales its vector down to this L2 norm for each of its records, 0 for
-    none; it keeps outliers of hospitals that follow the protocol in bounds, a hostile one ignores it. Raises
-    ConfigError when the parts contradict each other.
+    none; it keeps outliers of hospitals that follow the protocol in bounds, a hostile one ignores it. late: the weight
+    that a vector which came too late for its round has in the next; 0 drops it. Raises ConfigError when the parts
+    contradict each other.
     """
 
     federation: str
@@ -91,6 +92,7 @@ class Job:
     hostile: int = 0
     regroup: bool = False
     norm_bound: float = 0.0
+    late: float = 0.0
     settings: Mapping[str, float | int | str] = field(default_factory=dict)  # of the algorithm, for the record
 
     def __post_init__(self) -> None:
@@ -116,6 +118,10 @@ class Job:
             raise ConfigError(f"{self.federation}: got norm_bound={self.norm_bound:g}, expected 0 or a finite bound")
         if self.norm_bound and self.mechanism is not None:
             raise ConfigError(f"{self.federation}: a mechanism clips every record: it does not cover a norm_bound")
+        if not 0 <= self.late <= 1:
+            raise ConfigError(f"{self.federation}: got late={self.late:g}, expected 0 to 1")
+        if self.late and self.mechanism is not None:
+            raise ConfigError(f"{self.federation}: a late vector has the noise of one hospital only: drop it, late=0")
         if (self.mechanism is None) != (self.budget is None):
             raise ConfigError(f"{self.federation}: a mechanism and its budget go together")
         if self.mechanism is None:
@@ -192,6 +198,7 @@ class Job:
             trained=self.digest,
             mechanism=None,
             budget=None,
+            late=0.0,
         )
 
     def with_sites(self, sites: tuple[str, ...]) -> Job:

@@ -17,6 +17,7 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.contribution import Contribute, Encoded, contribute
 from sixfold.systems.hospital.federation.grouping import group_of
 from sixfold.systems.hospital.federation.job import Job, Output, Protection, output_of
+from sixfold.systems.hospital.federation.late_updates import late_vector, with_late
 from sixfold.systems.hospital.federation.messages import (
     LIMIT_BYTES,
     Phase,
@@ -192,7 +193,7 @@ class Site:
         previous = body.get("previous") or {}
         if self.name in previous.get("sites", ()):
             state.counted(int(previous["round"]))
-        encoded = self._vector(running, header.round, order, cohort)
+        encoded = self._vector(running, header.round, order, cohort, previous)
         attempt = _Attempt(header.round, header.attempt, order.work, encoded, parties)
         running.attempt = attempt
         spent = {} if job.mechanism is None else {"spent": running.spent(), "left": running.left()}
@@ -203,16 +204,21 @@ class Site:
         attempt.party = Party(self.name, plan, self.kit.signing_key, self.kit.roster)
         return {"advert": attempt.party.advertise(), **spent}
 
-    def _vector(self, running: _Running, round_: int, order: Order, cohort: Cohort) -> Encoded:
+    def _vector(
+        self, running: _Running, round_: int, order: Order, cohort: Cohort, previous: Mapping[str, Any]
+    ) -> Encoded:
         """This round's vector: from disk if it was computed before; else its privacy is charged, then it is made."""
         digest = order_digest(pack(order_to(order)))
         if (known := running.state.vector(round_, digest)) is not None:
             return known
         job = running.job
+        late = late_vector(job, order.work, round_, self.name, running.state, previous)
         if job.mechanism is not None:
             for ledger in running.ledgers:
                 ledger.charge(f"{job.digest} {round_}", job.mechanism)
         encoded = self.contribute(job, order, cohort, self._kept(running), self.secret, round_)
+        if late is not None:
+            encoded = with_late(job, encoded, late)
         running.state.keep_vector(round_, digest, encoded)
         return encoded
 
@@ -240,6 +246,7 @@ class Site:
                 "records": attempt.encoded.records,
                 "protection": running.job.protection.value,
                 "epsilon_after": running.spent(),
+                "late": attempt.encoded.late,
             },
             self.clock(),
         )

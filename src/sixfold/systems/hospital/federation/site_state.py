@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,17 @@ class SiteState:
             return None
         if record["round"] > round_ or record["order"] != order:
             raise RoundRefused(f"round {round_} was computed for another order, or is over")
-        return Encoded(record["values"], record["kept"], record["records"])
+        return _encoded(record)
+
+    def stands(self) -> tuple[int, tuple[str, ...]]:
+        """The round whose vector is kept, -1 for none; with whom this hospital signed it to be summed, if it did."""
+        record = self._round()
+        return (-1, ()) if record is None else (record["round"], tuple(record["survivors"] or ()))
+
+    def kept_vector(self) -> Encoded | None:
+        """The vector that is kept, of whatever round."""
+        record = self._round()
+        return None if record is None else _encoded(record)
 
     def keep_vector(self, round_: int, order: str, encoded: Encoded) -> None:
         """Keep a round's vector before any of it leaves."""
@@ -67,6 +77,7 @@ class SiteState:
             "values": encoded.values,
             "kept": dict(encoded.kept),
             "records": encoded.records,
+            "late": encoded.late,
             "survivors": None,
         }
         replace_bytes(self.folder / "round.bin", pack(record))
@@ -101,6 +112,10 @@ class SiteState:
         except InputError as error:
             raise InputError(str(error), path=path) from None
         return record
+
+
+def _encoded(record: Mapping[str, Any]) -> Encoded:
+    return Encoded(record["values"], record["kept"], record["records"], record["late"])
 
 
 def site_secret(folder: Path) -> bytes:
