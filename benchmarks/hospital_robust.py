@@ -45,6 +45,7 @@ from sixfold.systems.hospital.federation.job import Job, Output, Protection  # n
 from sixfold.systems.hospital.federation.site import Site  # noqa: E402
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret  # noqa: E402
 from sixfold.systems.hospital.hostile import Attack, hostile  # noqa: E402
+from sixfold.systems.hospital.operation.in_force import InForce  # noqa: E402
 from sixfold.systems.hospital.provision import COORDINATOR, load_kit, provision  # noqa: E402
 from sixfold.systems.hospital.train.choose import make_algorithm  # noqa: E402
 from sixfold.systems.hospital.train.models import Logistic  # noqa: E402
@@ -67,6 +68,9 @@ class Records:
     def admit(self, job: Job) -> Cohort:
         """All patients."""
         return self.cohort
+
+    def arrived(self, job: Job, period: int) -> None:
+        """Nobody: nothing is released here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,10 @@ class Bench:
             log = AuditLog(own / "audit.jsonl", kit.signing_key, cohort.site)
             told = lies.get(cohort.site, contribute)
             state, notes = lambda digest: SiteState(own / digest[:16]), own / "notes.jsonl"
-            return Site(kit, Records(cohort), log, site_secret(own), state, lambda job: (), clock, notes, told)
+            in_force = InForce(own / "releases", kit, lambda: ())
+            return Site(
+                kit, Records(cohort), log, site_secret(own), state, lambda job: (), clock, notes, in_force, told
+            )
 
         kit = load_kit(self.folder / "kits" / COORDINATOR, COORDINATOR)
         log = AuditLog(home / COORDINATOR / "audit.jsonl", kit.signing_key, COORDINATOR)

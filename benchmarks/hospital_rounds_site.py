@@ -14,6 +14,7 @@ from sixfold.systems.hospital.cohort import Cohort
 from sixfold.systems.hospital.federation.job import Job
 from sixfold.systems.hospital.federation.site import Site
 from sixfold.systems.hospital.federation.site_state import SiteState, site_secret
+from sixfold.systems.hospital.operation.in_force import InForce
 from sixfold.systems.hospital.provision import load_kit
 from sixfold.systems.hospital.train.algorithm import Arrays, Contribution, LocalWork, Order
 from sixfold.systems.hospital.train.local_work import LOCAL_WORK
@@ -40,6 +41,6 @@ def open_hospital(folder: Path) -> Callable[[bytes], bytes]:
     secret = site_secret(state)
     hospital = Site(
         kit, Anybody(), log, secret, lambda digest: SiteState(state / digest[:16]), lambda job: [], time.time,
-        state / "notes.jsonl",
+        state / "notes.jsonl", InForce(state / "releases", kit, lambda: ()),
     )  # fmt: skip
     return hospital.handle

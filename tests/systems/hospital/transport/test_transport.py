@@ -146,11 +146,20 @@ def test_bytes_survive_flowers_records(payload):
     assert from_record(to_record(payload)) == payload
 
 
+def test_long_bytes_do_too_and_are_sent_in_pieces():
+    payload = bytes(3 << 20)
+    record = to_record(payload)
+    assert not record.config_records
+    assert from_record(record) == payload
+
+
 def test_a_record_of_somebody_else_is_refused():
     from flwr.app import ConfigRecord, RecordDict
 
     with pytest.raises(ConfigError, match="expected one of this federation"):
-        from_record(RecordDict({"payload": ConfigRecord({"bytes": b"1"})}))
+        from_record(RecordDict({"another": ConfigRecord({"bytes": b"1"})}))
+    with pytest.raises(ConfigError, match="with str, expected bytes"):
+        from_record(RecordDict({"payload": ConfigRecord({"bytes": "1"})}))
 
 
 @pytest.mark.parametrize("opener", ["nowhere:open", "transport_site:nothing", "transport_site", ""])

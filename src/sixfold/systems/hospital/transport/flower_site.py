@@ -22,25 +22,37 @@ __all__ = ["MESSAGE_TYPE", "client_app", "from_record", "heartbeat", "open_site"
 
 MESSAGE_TYPE = "query"  # the one of Flower's kinds of message that promises nothing about models
 _RECORD, _ITEM = "payload", "bytes"
+_SHORT_BYTES = 1 << 20
 _POLL_S = 0.05
 _NO_ANSWER = 0  # Flower's code for an error it knows nothing about
 Handle = Callable[[bytes], bytes]
 
 
 def to_record(payload: bytes) -> Any:
-    """Bytes as Flower's RecordDict; an Array is what it sends in pieces, each of which is sent again by itself."""
-    from flwr.app import Array, ArrayRecord, RecordDict
+    """Bytes as Flower's RecordDict, a short payload as one value and a long one as an Array.
 
+    An Array is sent in pieces, each of which is sent again by itself. Each piece, and each thing that holds it, is a
+    request of its own, which costs a SuperLink tens of milliseconds.
+    """
+    from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+    if len(payload) <= _SHORT_BYTES:
+        return RecordDict({_RECORD: ConfigRecord({_ITEM: payload})})
     return RecordDict({_RECORD: ArrayRecord({_ITEM: Array("uint8", (len(payload),), "bytes", payload)})})
 
 
 def from_record(record: Any) -> bytes:
     """The bytes that `to_record` put in. Raises ConfigError for anything else."""
     try:
-        data = record.array_records[_RECORD][_ITEM].data
+        if _RECORD in record.config_records:
+            data = record.config_records[_RECORD][_ITEM]
+        else:
+            data = record.array_records[_RECORD][_ITEM].data
     except KeyError as error:
         raise ConfigError(f"got a message of Flower's without {error}, expected one of this federation") from None
-    return bytes(data)
+    if not isinstance(data, bytes):
+        raise ConfigError(f"got a message of Flower's with {type(data).__name__}, expected bytes")
+    return data
 
 
 def client_app(handle: Handle) -> Any:
